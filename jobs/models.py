@@ -1,0 +1,319 @@
+"""The data models: what a file asks for, and what became of it. Each refuses impossible values.
+
+Times are epoch seconds (UTC), durations seconds; a name that carries one ends in ``_s`` or ``_at``.
+"""
+from dataclasses import dataclass, field
+from typing import Any, Dict, FrozenSet, List, Optional, Tuple, Union
+
+from jobs.exceptions import InternalError
+
+__all__ = [
+    "AttemptOutcome", "Check", "Dependency", "FAILURE_STATUSES", "FINAL_STATUSES", "Job", "JobRecord", "JobResult",
+    "JobStatus", "OverlapPolicy", "Pipeline", "RetryPolicy", "RunRecord", "RunStatus", "StopReason", "When",
+]
+
+
+class JobStatus:
+    """Where a job is, or how it ended."""
+
+    PENDING = "PENDING"
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    RETRYING = "RETRYING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    TIMEOUT = "TIMEOUT"
+    ERROR = "ERROR"
+    SKIPPED = "SKIPPED"
+    BLOCKED = "BLOCKED"
+    CANCELLED = "CANCELLED"
+    LOST = "LOST"
+
+
+LIVE_STATUSES = (JobStatus.PENDING, JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.RETRYING)
+FINAL_STATUSES = frozenset((JobStatus.SUCCESS, JobStatus.FAILED, JobStatus.TIMEOUT, JobStatus.ERROR,
+                            JobStatus.SKIPPED, JobStatus.BLOCKED, JobStatus.CANCELLED, JobStatus.LOST))
+#: What a dependency with ``when: failure`` waits for.
+FAILURE_STATUSES = frozenset((JobStatus.FAILED, JobStatus.TIMEOUT, JobStatus.ERROR, JobStatus.LOST))
+#: What makes a run FAILED where the job does not say ``allow_failure``.
+FAILS_RUN = FAILURE_STATUSES | {JobStatus.BLOCKED}
+
+
+class RunStatus:
+    """Where a run is, or how it ended."""
+
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    LOST = "LOST"
+
+
+RUN_STATUSES = frozenset((RunStatus.RUNNING, RunStatus.SUCCESS, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.LOST))
+
+
+class When:
+    """What a dependency must have come to."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    DONE = "done"
+    SKIPPED = "skipped"
+
+
+WHENS = frozenset((When.SUCCESS, When.FAILURE, When.DONE, When.SKIPPED))
+
+
+class OverlapPolicy:
+    """What a second run of an application does while one is running."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+    WAIT = "wait"
+    ALLOW = "allow"
+
+
+OVERLAP_POLICIES = frozenset((OverlapPolicy.FAIL, OverlapPolicy.SKIP, OverlapPolicy.WAIT, OverlapPolicy.ALLOW))
+
+
+class StopReason:
+    """Why an attempt was stopped by us; kept with it until it has ended."""
+
+    TIMEOUT = "timeout"
+    TOTAL_TIMEOUT = "total_timeout"
+    RUN_TIMEOUT = "run_timeout"
+    CANCEL = "cancel"
+    OUTPUT_LIMIT = "output_limit"
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise InternalError("impossible value: " + what)
+
+
+@dataclass
+class Dependency:
+    """One arrow of the graph: the job waited for, and what it must have come to."""
+
+    job: str
+    when: str = When.SUCCESS
+
+    def __post_init__(self) -> None:
+        _require(self.when in WHENS, "dependency when=%r" % (self.when,))
+
+
+@dataclass
+class Check:
+    """A named check with its parameters, before or after a job."""
+
+    name: str
+    params: Dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class RetryPolicy:
+    """When an attempt is tried again, and after how long."""
+
+    max_retries: int = 0
+    delays_s: Tuple[float, ...] = (30.0,)
+    backoff: float = 1.5
+    jitter: float = 0.1
+    max_retry_time_s: float = 1800.0
+    on_status: FrozenSet[str] = frozenset((JobStatus.ERROR, JobStatus.FAILED, JobStatus.TIMEOUT))
+    on_exit_codes: FrozenSet[int] = frozenset((1,))
+    never_on_exit_codes: FrozenSet[int] = frozenset((126, 127))
+
+    def __post_init__(self) -> None:
+        _require(self.max_retries >= 0, "max_retries=%r" % self.max_retries)
+        _require(len(self.delays_s) > 0 and min(self.delays_s) >= 0, "retry delays %r" % (self.delays_s,))
+        _require(self.backoff >= 1, "retry backoff %r" % self.backoff)
+        _require(0 <= self.jitter <= 1, "retry jitter %r" % self.jitter)
+        _require(self.max_retry_time_s >= 0, "max_retry_time %r" % self.max_retry_time_s)
+
+    def wants_retry(self, status: str, exit_code: Optional[int]) -> bool:
+        """Whether an attempt that ended so is tried again, attempts left or not."""
+        if exit_code is not None and exit_code in self.never_on_exit_codes:
+            return False
+        return status in self.on_status or (exit_code is not None and exit_code in self.on_exit_codes)
+
+    def delay_s(self, retry_number: int, unit_random: float) -> float:
+        """Seconds before the given retry (1 = the first).
+
+        :param unit_random: a random number from 0 to 1, so that this stays pure
+        """
+        if len(self.delays_s) > 1:
+            delay = self.delays_s[min(retry_number, len(self.delays_s)) - 1]
+        else:
+            delay = self.delays_s[0] * self.backoff ** min(retry_number - 1, 200)
+        return min(delay * (1.0 + self.jitter * (2.0 * unit_random - 1.0)), 10 * 365 * 86400.0)
+
+
+@dataclass
+class Job:
+    """One job, ready to run: defaults filled in, variables expanded, paths absolute."""
+
+    id: str
+    command: Union[str, Tuple[str, ...]]
+    description: str = ""
+    dependencies: Tuple[Dependency, ...] = ()
+    #: How many dependencies must be met; None = all of them.
+    join: Optional[int] = None
+    timeout_s: float = 10800.0
+    total_timeout_s: Optional[float] = None
+    stop_signal: int = 15
+    stop_grace_s: float = 10.0
+    #: Variables of the job alone, resolved; they lie over ``Pipeline.environment``.
+    environment: Dict[str, str] = field(default_factory=dict)
+    working_dir: str = ""
+    #: Path of the file on standard input ("" = /dev/null), or the text itself.
+    stdin_path: str = ""
+    stdin_text: Optional[str] = None
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    success_exit_codes: FrozenSet[int] = frozenset((0,))
+    allow_failure: bool = False
+    priority: int = 0
+    tags: Tuple[str, ...] = ()
+    pre_checks: Tuple[Check, ...] = ()
+    post_checks: Tuple[Check, ...] = ()
+    output_limit_bytes: int = 1 << 30
+
+    def __post_init__(self) -> None:
+        _require(bool(self.id), "a job without id")
+        _require(self.timeout_s > 0, "job %s: timeout %r" % (self.id, self.timeout_s))
+        _require(self.total_timeout_s is None or self.total_timeout_s > 0, "job %s: total_timeout" % self.id)
+        _require(self.stop_grace_s >= 0, "job %s: stop_grace %r" % (self.id, self.stop_grace_s))
+        _require(self.join is None or 1 <= self.join <= max(1, len(self.dependencies)), "job %s: join" % self.id)
+
+    @property
+    def is_cleanup(self) -> bool:
+        """Whether the job runs even after a failure stopped the start of others."""
+        return bool(self.dependencies) and all(
+            dependency.when in (When.FAILURE, When.DONE) for dependency in self.dependencies)
+
+
+@dataclass
+class Pipeline:
+    """Everything one file asks for, resolved against the caller's environment."""
+
+    application: str
+    jobs: List[Job]
+    #: Absolute path of the file, for people and for a resume.
+    config_path: str = ""
+    #: The file's text as read, secret values replaced: what the history keeps.
+    config_text: str = ""
+    #: SHA-256 of ``config_text``, hexadecimal.
+    config_hash: str = ""
+    working_dir: str = ""
+    #: Where job output goes; "" = ``<home>/logs``.
+    log_dir: str = ""
+    parallel: bool = False
+    max_workers: int = 1
+    continue_on_error: bool = False
+    run_timeout_s: Optional[float] = None
+    overlap: str = OverlapPolicy.FAIL
+    allow_shell: bool = True
+    #: What every job sees: the inherited variables and the file's own.
+    environment: Dict[str, str] = field(default_factory=dict)
+    #: Values that are masked in everything we write ourselves.
+    secret_values: Tuple[str, ...] = ()
+    features: Dict[str, bool] = field(default_factory=dict)
+    database_path: str = ""
+
+    def __post_init__(self) -> None:
+        _require(bool(self.application), "a pipeline without application")
+        _require(bool(self.jobs), "a pipeline without jobs")
+        _require(self.max_workers >= 1, "max_workers=%r" % self.max_workers)
+        _require(self.overlap in OVERLAP_POLICIES, "overlap=%r" % self.overlap)
+        _require(self.run_timeout_s is None or self.run_timeout_s > 0, "run_timeout=%r" % self.run_timeout_s)
+
+
+@dataclass
+class AttemptOutcome:
+    """How one attempt ended, as the executor tells it."""
+
+    status: str
+    exit_code: Optional[int] = None
+    #: Name of the signal that ended it (``SIGKILL``), where one did.
+    signal: Optional[str] = None
+    reason: str = ""
+    stop_reason: str = ""
+    started_at: Optional[float] = None
+    ended_at: Optional[float] = None
+    duration_s: Optional[float] = None
+    cpu_s: Optional[float] = None
+    max_rss_bytes: Optional[int] = None
+    #: Processes that outlived the attempt although we tried (``pid name`` each).
+    survivors: Tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(self.status in FINAL_STATUSES, "attempt status %r" % self.status)
+        _require(self.duration_s is None or self.duration_s >= 0, "attempt duration %r" % self.duration_s)
+
+
+@dataclass
+class JobResult:
+    """What became of a job, with the tails of its output (64 KiB each, decoded)."""
+
+    job_id: str
+    status: str
+    exit_code: Optional[int] = None
+    stdout: str = ""
+    stderr: str = ""
+    duration: Optional[float] = None
+    reason: str = ""
+    attempts: int = 0
+
+    def __post_init__(self) -> None:
+        _require(bool(self.job_id), "a result without job id")
+        _require(self.status in FINAL_STATUSES or self.status in LIVE_STATUSES, "result status %r" % self.status)
+
+    def is_success(self) -> bool:
+        """The status decides, since ``success_exit_codes`` decided it."""
+        return self.status == JobStatus.SUCCESS
+
+
+@dataclass
+class JobRecord:
+    """A job of a stored run, as ``show`` gives it."""
+
+    job_id: str
+    status: str
+    reason: str = ""
+    exit_code: Optional[int] = None
+    signal: Optional[str] = None
+    attempts: int = 0
+    started_at: Optional[float] = None
+    ended_at: Optional[float] = None
+    duration_s: Optional[float] = None
+    cpu_s: Optional[float] = None
+    max_rss_bytes: Optional[int] = None
+    stdout_path: Optional[str] = None
+    stderr_path: Optional[str] = None
+
+
+@dataclass
+class RunRecord:
+    """A stored run, as ``runs`` and ``show`` give it; ``jobs`` is empty where only the run was asked for."""
+
+    run_id: int
+    application: str
+    status: str
+    exit_code: Optional[int] = None
+    config_path: str = ""
+    started_at: Optional[float] = None
+    ended_at: Optional[float] = None
+    reason: str = ""
+    run_uuid: str = ""
+    parent_run_id: Optional[int] = None
+    config_hash: str = ""
+    jobs: List[JobRecord] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        _require(self.status in RUN_STATUSES, "run status %r" % self.status)
+
+    @property
+    def duration_s(self) -> Optional[float]:
+        """Seconds from start to end; None while it runs."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return max(0.0, self.ended_at - self.started_at)

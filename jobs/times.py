@@ -1,0 +1,38 @@
+"""Times and durations as text: ISO 8601 in UTC outside, epoch seconds inside."""
+import re
+import time
+from typing import Optional
+
+__all__ = ["duration_text", "parse_duration", "utc_text"]
+
+_UNITS_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+_DURATION = re.compile(
+    r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?\Z")
+
+
+def utc_text(epoch_s: float) -> str:
+    """Epoch seconds as ISO 8601 with milliseconds and ``Z``, whatever the locale and the zone."""
+    milliseconds = int(round(epoch_s * 1000))
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    return "%s.%03dZ" % (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)), milliseconds)
+
+
+def parse_duration(text: str) -> Optional[float]:
+    """Seconds of ``90``, ``90s``, ``15m``, ``1h30m`` or ``2d``; None where the text is no duration."""
+    text = text.strip()
+    match = _DURATION.match(text)
+    if not text or match is None:
+        return None
+    return sum(float(part) * unit for part, unit in zip(match.groups(), _UNITS_S.values()) if part)
+
+
+def duration_text(seconds: float) -> str:
+    """A duration for people: ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if seconds < 10:
+        return "%.1f s" % seconds
+    whole = int(round(seconds))
+    if whole < 60:
+        return "%d s" % whole
+    if whole < 3600:
+        return "%d min %02d s" % divmod(whole, 60)
+    return "%d h %02d min" % divmod(whole // 60, 60)
