@@ -1,0 +1,72 @@
+"""How Executioner is installed: the command, its package, and the other packages under ``executioner/lib``.
+
+``api``, ``config``, ``db`` and ``jobs`` would be in everybody's way as top-level names of site-packages, so each folder
+is mapped below the package. ``executioner/bootstrap.py`` puts ``executioner/lib`` first on the path.
+"""
+import os
+import re
+
+from setuptools import setup
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+#: Folder of the checkout: its sub-packages. Listed by hand; a test compares this with the tree.
+LIBRARY = {
+    "config": [],
+    "db": ["migrations"],
+    "executioner_logging": [],
+    "jobs": ["checks", "executors", "keeper"],
+}
+#: Files that are no Python, by package.
+DATA = {}
+
+
+def version():
+    """The version, read and not imported."""
+    with open(os.path.join(HERE, "executioner", "__init__.py"), encoding="utf-8") as source:
+        found = re.search(r'^__version__ = "([^"]+)"', source.read(), re.MULTILINE)
+    if found is None:
+        raise SystemExit("executioner/__init__.py holds no __version__")
+    return found.group(1)
+
+
+def readme():
+    """The long description."""
+    with open(os.path.join(HERE, "README.md"), encoding="utf-8") as source:
+        return source.read()
+
+
+def packages():
+    """Every package by the name that it is installed under."""
+    names = ["executioner"]
+    for folder, inner in sorted(LIBRARY.items()):
+        names.append("executioner.lib." + folder)
+        names += ["executioner.lib.%s.%s" % (folder, name) for name in inner]
+    return names
+
+
+setup(
+    name="executioner",
+    version=version(),
+    description="A durable runner of job graphs: JSON in, processes out, every result kept",
+    long_description=readme(),
+    long_description_content_type="text/markdown",
+    packages=packages(),
+    package_dir=dict([("executioner", "executioner")] + [("executioner.lib." + name, name) for name in LIBRARY]),
+    package_data=DATA,
+    include_package_data=False,
+    zip_safe=False,
+    python_requires=">=3.6",
+    install_requires=[
+        "typing_extensions>=3.7.4; python_version < '3.8'",
+        "dataclasses>=0.6; python_version < '3.7'",
+    ],
+    entry_points={"console_scripts": ["executioner = executioner.bootstrap:main"]},
+    classifiers=[
+        "Environment :: Console",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.6",
+        "Topic :: System :: Systems Administration",
+    ],
+)

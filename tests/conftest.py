@@ -1,0 +1,108 @@
+"""What every ring shares: the mark of each ring, and the check that a test leaves no process behind."""
+import os
+import signal
+import time
+from typing import Dict, Iterator, List, Optional
+
+import pytest
+
+#: Rings whose tests start processes.
+RINGS_WITH_CHILDREN = ("process", "cli", "faults", "api", "examples")
+#: How long what a test started may take to go after the test has ended, in seconds.
+GRACE_S = 5.0
+
+
+def pytest_configure(config: "pytest.Config") -> None:
+    """Name the rings as marks, so that ``-m process`` selects one."""
+    for ring in ("unit", "contract", "simulation", "process", "cli", "api", "faults", "browser"):
+        config.addinivalue_line("markers", "%s: the ring tests/%s" % (ring, ring))
+
+
+def ring_of(path: str) -> str:
+    """The ring that a test file belongs to: its folder below ``tests``."""
+    inside = os.path.relpath(path, os.path.dirname(os.path.abspath(__file__)))
+    return inside.split(os.sep)[0]
+
+
+def pytest_collection_modifyitems(items: "List[pytest.Item]") -> None:
+    """Mark each test with its ring."""
+    for item in items:
+        ring = ring_of(str(item.fspath))
+        if not ring.endswith(".py"):
+            item.add_marker(getattr(pytest.mark, ring))
+
+
+def _stat_fields(pid: int) -> Optional[List[str]]:
+    """State and what follows in ``/proc/PID/stat``; None where the process is gone."""
+    try:
+        with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as stat:
+            return stat.read().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return None
+
+
+def descendants(of: int) -> Dict[int, str]:
+    """Every live or zombie process below the given one, with its command line."""
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            fields = _stat_fields(int(name))
+            if fields is not None:
+                parents[int(name)] = int(fields[1])
+    found: Dict[int, str] = {}
+    known = {of}
+    grown = True
+    while grown:
+        new = {pid for pid, parent in parents.items() if parent in known} - known
+        known |= new
+        grown = bool(new)
+    for pid in known - {of}:
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as line:
+                found[pid] = line.read().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        except OSError:
+            continue
+    return found
+
+
+def marked(mark: str) -> Dict[int, str]:
+    """Every process whose environment holds ``TEST_LEFTOVER_MARK=mark``: those that left our tree too."""
+    wanted = ("TEST_LEFTOVER_MARK=" + mark).encode()
+    found = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            with open("/proc/%s/environ" % name, "rb") as environ:
+                if wanted not in environ.read().split(b"\0"):
+                    continue
+            with open("/proc/%s/cmdline" % name, "rb") as line:
+                found[int(name)] = line.read().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_child_left_behind(request: "pytest.FixtureRequest", monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test that starts processes leaves none: neither below us, nor elsewhere with our mark in its environment."""
+    if ring_of(str(request.node.fspath)) not in RINGS_WITH_CHILDREN or not os.path.isdir("/proc/self"):
+        yield
+        return
+    mark = "%d.%d" % (os.getpid(), id(request.node))
+    monkeypatch.setenv("TEST_LEFTOVER_MARK", mark)
+    before = descendants(os.getpid())
+    yield
+    deadline = time.monotonic() + GRACE_S
+    while True:
+        left = {pid: line for pid, line in descendants(os.getpid()).items() if pid not in before}
+        left.update(marked(mark))
+        if not left or time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+    for pid in left:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            continue
+    assert not left, "processes left behind: %s" % left
