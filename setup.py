@@ -5,23 +5,30 @@ is mapped below the package. ``executioner/bootstrap.py`` puts ``executioner/lib
 """
 import os
 import re
+from typing import Dict, List
 
 from setuptools import setup
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 #: Folder of the checkout: its sub-packages. Listed by hand; a test compares this with the tree.
-LIBRARY = {
+PACKAGES: Dict[str, List[str]] = {
     "config": [],
     "db": ["migrations"],
+    "executioner": ["commands"],
     "executioner_logging": [],
     "jobs": ["checks", "executors", "keeper"],
 }
-#: Files that are no Python, by package.
-DATA = {}
+#: Files that are no Python, by folder of the checkout.
+DATA: Dict[str, List[str]] = {}
 
 
-def version():
+def installed_name(folder: str) -> str:
+    """The name under which a folder of the checkout is installed."""
+    return folder if folder == "executioner" else "executioner.lib." + folder
+
+
+def version() -> str:
     """The version, read and not imported."""
     with open(os.path.join(HERE, "executioner", "__init__.py"), encoding="utf-8") as source:
         found = re.search(r'^__version__ = "([^"]+)"', source.read(), re.MULTILINE)
@@ -30,18 +37,17 @@ def version():
     return found.group(1)
 
 
-def readme():
+def readme() -> str:
     """The long description."""
     with open(os.path.join(HERE, "README.md"), encoding="utf-8") as source:
         return source.read()
 
 
-def packages():
+def packages() -> List[str]:
     """Every package by the name that it is installed under."""
-    names = ["executioner"]
-    for folder, inner in sorted(LIBRARY.items()):
-        names.append("executioner.lib." + folder)
-        names += ["executioner.lib.%s.%s" % (folder, name) for name in inner]
+    names = []
+    for folder, inner in sorted(PACKAGES.items()):
+        names += [installed_name(folder)] + [installed_name(folder) + "." + name for name in inner]
     return names
 
 
@@ -52,8 +58,8 @@ setup(
     long_description=readme(),
     long_description_content_type="text/markdown",
     packages=packages(),
-    package_dir=dict([("executioner", "executioner")] + [("executioner.lib." + name, name) for name in LIBRARY]),
-    package_data=DATA,
+    package_dir={installed_name(folder): folder for folder in PACKAGES},
+    package_data={installed_name(folder): names for folder, names in DATA.items()},
     include_package_data=False,
     zip_safe=False,
     python_requires=">=3.6",

@@ -1,4 +1,4 @@
-"""``python3 -m executioner`` and ``python3 CHECKOUT/executioner``. Parses on any Python, so that an old one gets words."""
+"""``python3 -m executioner`` and ``python3 CHECKOUT/executioner``. Parses on any Python: an old one gets words."""
 import sys
 
 if not __package__:

@@ -10,7 +10,7 @@ import sys
 
 MYPY = False
 if MYPY:  # ``typing`` costs time and is not there on the oldest
-    from typing import Optional
+    from typing import Optional  # noqa: F401
 
 __all__ = ["EXIT_USAGE", "NAMES", "main", "prepare"]
 
