@@ -1,0 +1,145 @@
+"""The home folder: where history, logs, locks and records lie, and whether it may be used.
+
+It is 0700 and ours, or it is refused. Commands that only read never create it.
+"""
+import os
+import stat
+from typing import Mapping, Optional
+
+from jobs.exceptions import ConfigurationError, StorageError
+
+__all__ = ["Home", "default_home", "locate"]
+
+_FOLDERS = ("logs", "locks", "records")
+
+
+class Home:
+    """The paths of one home; nothing is touched before ``create`` or ``check``."""
+
+    __slots__ = ("path", "source")
+
+    def __init__(self, path: str, source: str) -> None:
+        self.path = path
+        #: Who said so: ``--home``, ``EXECUTIONER_HOME`` or ``default``.
+        self.source = source
+
+    @property
+    def history(self) -> str:
+        """The SQLite file of the history."""
+        return os.path.join(self.path, "history.db")
+
+    @property
+    def logs(self) -> str:
+        """The folder of job output and of our own log."""
+        return os.path.join(self.path, "logs")
+
+    @property
+    def log(self) -> str:
+        """Our own log, one JSON object a line."""
+        return os.path.join(self.logs, "executioner.jsonl")
+
+    @property
+    def locks(self) -> str:
+        """The folder of the files that the kernel's locks are on."""
+        return os.path.join(self.path, "locks")
+
+    @property
+    def records(self) -> str:
+        """The folder of the keepers' record files."""
+        return os.path.join(self.path, "records")
+
+    def exists(self) -> bool:
+        """Whether there is anything at that path."""
+        return os.path.lexists(self.path)
+
+    def check(self) -> None:
+        """See that the home is a folder, ours, and nobody else's.
+
+        :raises StorageError: where it is not, or cannot be looked at
+        """
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            raise StorageError("home %s: cannot be used: %s" % (self.path, error.strerror),
+                               context={"hint": "name another one with --home or EXECUTIONER_HOME"})
+        self._judge(self.path, status)
+
+    def create(self) -> None:
+        """Make the home and its folders where they are missing, and check them.
+
+        :raises StorageError: where that cannot be done, or it is not ours alone
+        """
+        try:
+            _make_folders(self.path)
+            self.check()
+            for name in _FOLDERS:
+                path = os.path.join(self.path, name)
+                try:
+                    os.mkdir(path, 0o700)
+                except FileExistsError:
+                    self._judge(path, os.lstat(path))
+        except OSError as error:
+            raise StorageError(
+                "home %s: cannot create %s: %s" % (self.path, error.filename or self.path, error.strerror),
+                context={"hint": "name another one with --home or EXECUTIONER_HOME"})
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise StorageError("home %s: cannot be written" % self.path,
+                               context={"hint": "name another one with --home or EXECUTIONER_HOME"})
+
+    @staticmethod
+    def _judge(path: str, status: os.stat_result) -> None:
+        if not stat.S_ISDIR(status.st_mode):
+            raise StorageError("home %s: expected a folder, found something else" % path)
+        if status.st_uid != os.geteuid():
+            raise StorageError("home %s: belongs to user %d, not to us (user %d)"
+                               % (path, status.st_uid, os.geteuid()),
+                               context={"hint": "each user has a home of his own; name one with --home"})
+        mode = stat.S_IMODE(status.st_mode)
+        if mode & 0o077:
+            raise StorageError("home %s: others may enter it (mode %04o, expected 0700)" % (path, mode),
+                               context={"hint": "chmod 700 %s" % path})
+
+
+def default_home(environ: Mapping[str, str]) -> str:
+    """The home where nobody names one: /var/lib/executioner for root, else the XDG state folder.
+
+    :raises ConfigurationError: where the user has no home folder either
+    """
+    if os.geteuid() == 0:
+        return "/var/lib/executioner"
+    state = environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):  # the XDG rule: a relative path is to be ignored
+        user_home = environ.get("HOME") or os.path.expanduser("~")
+        if not os.path.isabs(user_home):
+            raise ConfigurationError("no home folder: neither HOME nor EXECUTIONER_HOME is set",
+                                     context={"hint": "name one with --home"})
+        state = os.path.join(user_home, ".local", "state")
+    return os.path.join(state, "executioner")
+
+
+def locate(named: Optional[str], environ: Mapping[str, str]) -> Home:
+    """The home that holds here: ``--home``, else ``EXECUTIONER_HOME``, else the default.
+
+    :raises ConfigurationError: where the name is empty or impossible
+    """
+    path, source = named, "--home"
+    if path is None and environ.get("EXECUTIONER_HOME"):
+        path, source = environ["EXECUTIONER_HOME"], "EXECUTIONER_HOME"
+    if path is None:
+        path, source = default_home(environ), "default"
+    if not path or "\0" in path:
+        raise ConfigurationError("%s: expected the path of a folder, found %r" % (source, path))
+    return Home(os.path.abspath(os.path.expanduser(path)), source)
+
+
+def _make_folders(path: str) -> None:
+    # os.makedirs gives the mode to the last folder only, since 3.7.
+    missing = []
+    while path and not os.path.lexists(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for folder in reversed(missing):
+        try:
+            os.mkdir(folder, 0o700)
+        except FileExistsError:
+            pass  # another run was faster

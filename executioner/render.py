@@ -1,0 +1,150 @@
+"""Records into text and JSON: values in, words out. No clock, no file, no environment."""
+import json
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from jobs.times import duration_text, utc_text
+
+__all__ = ["attempts_text", "count_text", "counts_line", "duration_or_dash", "how_it_ended", "job_fields", "json_lines",
+           "json_text", "one_line", "problem_line", "run_fields", "run_json_lines", "status_label", "table", "time_text"]
+
+if TYPE_CHECKING:
+    from jobs.models import JobRecord, RunRecord
+
+#: The word of a job's line for each final status: small where all is well, large where somebody should look.
+_LABELS = {"SUCCESS": "ok", "FAILED": "FAIL", "TIMEOUT": "TIME", "ERROR": "ERROR", "LOST": "LOST", "SKIPPED": "skip",
+           "BLOCKED": "block", "CANCELLED": "cancel", "PENDING": "wait", "QUEUED": "wait", "RUNNING": "run",
+           "RETRYING": "retry"}
+#: What the summary of a run counts, in this order.
+_COUNTED = (("SUCCESS", "ok"), ("FAILED", "failed"), ("TIMEOUT", "timed out"), ("ERROR", "not startable"),
+            ("LOST", "lost"), ("BLOCKED", "blocked"), ("CANCELLED", "cancelled"), ("SKIPPED", "skipped"),
+            ("RUNNING", "running"), ("RETRYING", "between attempts"), ("QUEUED", "queued"), ("PENDING", "waiting"))
+
+
+def json_text(value: Any) -> str:
+    """One JSON document, in ASCII (safe on any terminal and under any locale), for programs and for eyes."""
+    return json.dumps(value, indent=2, allow_nan=False)
+
+
+def json_lines(items: Iterable[Mapping[str, Any]], indent: str = "") -> Iterator[str]:
+    """The lines of a JSON list with one item a line; holds only one item at a time."""
+    previous = ""
+    for item in items:
+        if previous:
+            yield previous + ","
+        else:
+            yield "["
+        previous = indent + "  " + json.dumps(item, allow_nan=False)
+    if previous:
+        yield previous
+        yield indent + "]"
+    else:
+        yield "[]"
+
+
+def run_json_lines(fields: Mapping[str, Any], jobs: Iterable[Mapping[str, Any]], indent: str = "") -> Iterator[str]:
+    """The lines of a run's JSON document: its fields, then its jobs, one a line."""
+    yield "{"
+    for key, value in fields.items():
+        yield "%s  %s: %s," % (indent, json.dumps(key), json.dumps(value, allow_nan=False))
+    first = True
+    for line in json_lines(jobs, indent + "  "):
+        yield ('%s  "jobs": %s' % (indent, line)) if first else line
+        first = False
+    yield indent + "}"
+
+
+def run_fields(run: "RunRecord") -> Dict[str, Any]:
+    """A run as ``runs --json`` shows it."""
+    return {"run_id": run.run_id, "application": run.application, "status": run.status, "exit_code": run.exit_code,
+            "config": run.config_path, "started": _utc(run.started_at), "ended": _utc(run.ended_at),
+            "duration": _rounded(run.duration_s)}
+
+
+def job_fields(job: "JobRecord") -> Dict[str, Any]:
+    """A job as ``show --json`` shows it."""
+    return {"job_id": job.job_id, "status": job.status, "reason": job.reason, "exit_code": job.exit_code,
+            "signal": job.signal, "attempts": job.attempts, "started": _utc(job.started_at),
+            "ended": _utc(job.ended_at), "duration": _rounded(job.duration_s), "cpu_seconds": _rounded(job.cpu_s),
+            "max_rss": job.max_rss_bytes, "stdout_path": job.stdout_path, "stderr_path": job.stderr_path}
+
+
+def _utc(epoch_s: Optional[float]) -> Optional[str]:
+    return None if epoch_s is None else utc_text(epoch_s)
+
+
+def _rounded(seconds: Optional[float]) -> Optional[float]:
+    return None if seconds is None else round(seconds, 6)
+
+
+def time_text(epoch_s: Optional[float]) -> str:
+    """A time for people: UTC, to the second; ``-`` where there is none."""
+    return "-" if epoch_s is None else utc_text(epoch_s)[:19] + "Z"
+
+
+def duration_or_dash(seconds: Optional[float]) -> str:
+    """A duration for people; ``-`` where there is none."""
+    return "-" if seconds is None else duration_text(seconds)
+
+
+def one_line(text: str) -> str:
+    """The text with its line breaks as spaces, for a cell or a message."""
+    return " ".join(text.split()) if "\n" in text or "\r" in text else text
+
+
+def count_text(count: int, noun: str) -> str:
+    """``1 job``, ``2 jobs``."""
+    return "%d %s%s" % (count, noun, "" if count == 1 else "s")
+
+
+def status_label(status: str) -> str:
+    """The word with which a job's line begins."""
+    return _LABELS.get(status, status)
+
+
+def attempts_text(attempts: int) -> str:
+    """`` after 2 tries`` where there was more than one."""
+    return " after %d tries" % attempts if attempts > 1 else ""
+
+
+def how_it_ended(status: str, reason: str, exit_code: Optional[int], attempts: int,
+                 duration_s: Optional[float]) -> str:
+    """What the line of an ended job says: ``exit 3 after 2 tries, 8.0 s``."""
+    duration = duration_or_dash(duration_s)
+    if status == "SUCCESS":
+        return duration + attempts_text(attempts) if attempts or not reason else one_line(reason)
+    what = one_line(reason)
+    suffix = " (attempt %d)" % attempts
+    if what.endswith(suffix):
+        what = what[:-len(suffix)]
+    if status == "FAILED" and exit_code and what.startswith("exit"):
+        what = "exit %d" % exit_code
+    what = (what or status.lower()) + attempts_text(attempts)
+    return what if duration_s is None or not attempts else "%s, %s" % (what, duration)
+
+
+def counts_line(counts: Mapping[str, int]) -> str:
+    """``3 ok, 1 failed, 2 blocked``."""
+    return ", ".join("%d %s" % (counts[status], word) for status, word in _COUNTED if counts.get(status))
+
+
+def problem_line(problem: Mapping[str, Any]) -> str:
+    """``file:line:column: error CODE path: message``."""
+    place = str(problem["file"])
+    if problem["line"]:
+        place += ":%s:%s" % (problem["line"], problem["column"])
+    path = "%s: " % problem["path"] if problem["path"] else ""
+    return "%s: %s %s %s%s" % (place, problem["severity"], problem["code"], path, one_line(str(problem["message"])))
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Tuple[int, ...] = ()) -> List[str]:
+    """Lines of a table as wide as its cells; the last column is not padded.
+
+    :param right: columns whose cells stand at the right
+    """
+    widths = [max([len(header)] + [len(row[column]) for row in rows]) for column, header in enumerate(headers)]
+    lines = []
+    for row in [headers] + list(rows):
+        cells = [cell.rjust(width) if column in right else cell.ljust(width)
+                 for column, (cell, width) in enumerate(zip(row, widths))]
+        lines.append("  ".join(cells).rstrip())
+    return lines
