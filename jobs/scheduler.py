@@ -49,16 +49,18 @@ WISH_UNFULFILLED, DEPENDENCY_CANCELLED, DEPENDENCY_FAILED = 1, 2, 3
 class Finished:
     """A job has its final status."""
 
-    __slots__ = ("position", "status", "reason", "attempts", "outcome")
+    __slots__ = ("position", "status", "reason", "attempts", "outcome", "first_start")
 
     def __init__(self, position: int, status: str, reason: str, attempts: int,
-                 outcome: Optional[AttemptOutcome]) -> None:
+                 outcome: Optional[AttemptOutcome], first_start: Optional[float]) -> None:
         self.position = position
         self.status = status
         self.reason = reason
         self.attempts = attempts
         #: Of the last attempt, where there was one.
         self.outcome = outcome
+        #: Monotonic time at which the first attempt started.
+        self.first_start = first_start
 
 
 class Retry:
@@ -287,10 +289,6 @@ class Scheduler:
             limit, reason = self.run_deadline - now, StopReason.RUN_TIMEOUT
         return max(limit, 0.001), reason
 
-    def first_start(self, position: int) -> Optional[float]:
-        """Monotonic time at which the first attempt started."""
-        return self._first_start.get(position)
-
     def verdict(self) -> Tuple[str, str]:
         """Status of the run and why, once every job is final."""
         if self.unfinished:
@@ -430,7 +428,7 @@ class Scheduler:
         self._in_flight.pop(position, None)
         self._first_failure.pop(position, None)
         self._finished.append(Finished(position, status, reason, self.attempts[position],
-                                       self._last.pop(position, None)))
+                                       self._last.pop(position, None), self._first_start.pop(position, None)))
         self._to_settle.append(position)
         job = self.jobs[position]
         if status in FAILS_RUN and not job.allow_failure:

@@ -1,0 +1,371 @@
+"""The loop of a run: wait, gather, decide, commit, act, tell.
+
+One thread and one turn after the other:
+
+1. wait for the executor, a timer or a signal, and take everything that is there;
+2. feed the scheduler, which decides;
+3. commit the results of this turn together with the intents of what is to start, in one transaction;
+4. hand the starts to the executor: a job is never started before its intent and the results it rests on are durable;
+5. tell the observers what was committed.
+
+Where the journal cannot keep a turn, nothing new starts; what runs is watched on, and the turn is tried again later. The keeper's record
+holds the results meanwhile. No decision is made here that ``scheduler.py`` could make.
+"""
+import math
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Optional, Sequence
+
+from jobs.checks.runner import CheckMaker, CheckVerdict
+from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, RetryScheduled,
+                         RunEnded, RunStarted, RunStopping)
+from jobs.exceptions import EXIT_FAILED, EXIT_OK, EXIT_SIGNAL, InternalError, StorageError
+from jobs.models import AttemptOutcome, JobStatus, Pipeline, RunStatus, StopReason
+from jobs.ports import AttemptStart, Clock, Ended, Executor, ExecutorEvent, Journal, Observer, Started, Withdrawn
+from jobs.run_context import RunContext, attempt_token, position_and_attempt
+from jobs.scheduler import Finished, Scheduler
+
+__all__ = ["Engine", "RunOutcome"]
+
+#: How much work is handed to the executor ahead of the free slots.
+AHEAD_S = 0.03
+AHEAD_MOST = 64
+#: A start is shown to others this late at most; it is kept earlier when something else is committed anyway.
+START_SHOWN_WITHIN_S = 0.2
+#: First and longest wait before a failed commit is tried again.
+STORAGE_RETRY_S = 5.0
+STORAGE_RETRY_MOST_S = 60.0
+#: How long a full disk or a locked history is waited for when nothing runs any more.
+STORAGE_PATIENCE_S = 600.0
+WAITED_FOR_CAUSES = ("disk_full", "locked")
+
+SIGNAL_NAMES = {1: "SIGHUP", 2: "SIGINT", 15: "SIGTERM"}
+
+
+@dataclass
+class RunOutcome:
+    """How a run ended, and with which exit code the command ends."""
+
+    status: str
+    exit_code: int
+    reason: str
+
+
+class Engine:
+    """Runs one pipeline to its end.
+
+    :param signals: gives the numbers of the signals that asked for a stop since the last call
+    :param unit_random: gives random numbers from 0 to 1 (the jitter of retries)
+    """
+
+    def __init__(self, pipeline: Pipeline, run: RunContext, scheduler: Scheduler, executor: Executor, journal: Journal,
+                 observers: Sequence[Observer], clock: Clock, checks: CheckMaker,
+                 signals: Callable[[], List[int]], unit_random: Callable[[], float]) -> None:
+        self._pipeline = pipeline
+        self._run = run
+        self._scheduler = scheduler
+        self._executor = executor
+        self._journal = journal
+        self._observers = list(observers)
+        self._clock = clock
+        self._checks = checks
+        self._signals = signals
+        self._unit_random = unit_random
+        self._unsaved: List[Event] = []
+        self._unsaved_since: Optional[float] = None
+        self._pending_starts: List[int] = []
+        self._awaiting_postcheck: Dict[int, AttemptOutcome] = {}
+        self._withdrawn: Dict[int, str] = {}
+        self._first_started_at: Dict[int, float] = {}
+        self._recent_duration_s: Optional[float] = None
+        self._halted = False
+        self._barred = False
+        self._stop_told = False
+        self._stop_signal: Optional[int] = None
+        self._trouble: Optional[StorageError] = None
+        self._trouble_since = 0.0
+        self._storage_retry_at = 0.0
+        self._storage_delay_s = STORAGE_RETRY_S
+
+    def run(self) -> RunOutcome:
+        """Run until every job is final.
+
+        :raises StorageError: where results cannot be kept and waiting did not help; the run can be resumed
+        """
+        self._unsaved.append(RunStarted(
+            self._run.run_id, self._run.run_uuid, self._pipeline.application, self._pipeline.config_path,
+            len(self._pipeline.jobs), self._scheduler.slots, self._run.started_at))
+        self._scheduler.begin(self._clock.monotonic())
+        self._turn([])
+        while not self._scheduler.is_over or self._unsaved:
+            if not self._journal.flushed():
+                raise InternalError("this is a bug: a write transaction is open while the loop waits")
+            self._turn(self._executor.wait(self._patience_s()))
+        return self._close()
+
+    # ---- one turn ------------------------------------------------------------------------------------------------
+
+    def _turn(self, happened: Sequence[ExecutorEvent]) -> None:
+        now = self._clock.monotonic()
+        for event in happened:
+            self._absorb(event, now)
+        for verdict in self._checks.take():
+            self._absorb_check(verdict, now)
+        for number in self._signals():
+            self._absorb_signal(number)
+        self._scheduler.expire(now)
+        self._gather()
+        self._bar()
+        if self._trouble is None:
+            self._choose(now)
+        self._gather()
+        self._save(now)
+
+    def _absorb(self, event: ExecutorEvent, now: float) -> None:
+        if isinstance(event, Started):
+            position, attempt = position_and_attempt(event.token)
+            self._scheduler.started(position, now)
+            self._unsaved.append(AttemptStarted(position, self._id(position), attempt, event.token, event.pid,
+                                                event.pid_start, event.at))
+            if self._scheduler.stop_kind:
+                self._executor.stop(event.token, self._scheduler.stop_kind)
+        elif isinstance(event, Ended):
+            position, _ = position_and_attempt(event.token)
+            self._halted = self._halted or event.halted
+            self._learn_duration(event.outcome)
+            self._scheduler.ended(position, event.outcome, now, self._unit_random())
+            if self._scheduler.in_postcheck(position):
+                job = self._pipeline.jobs[position]
+                self._awaiting_postcheck[position] = event.outcome
+                self._checks.submit(position, job.post_checks, job.working_dir)
+            else:
+                self._attempt_ended(position, event.token, event.outcome)
+        elif isinstance(event, Withdrawn):
+            position, _ = position_and_attempt(event.token)
+            self._take_back(position, event.token)
+        else:
+            self._unsaved.append(Notice(event.level, event.message, self._clock.wall(),
+                                        context=tuple(sorted(event.context.items()))))
+
+    def _take_back(self, position: int, token: str) -> None:
+        self._scheduler.withdrawn(position)
+        if self._scheduler.status[position] is None:
+            self._withdrawn[position] = token
+        else:
+            self._attempt_ended(position, token, AttemptOutcome(JobStatus.CANCELLED, reason="never began"))
+
+    def _absorb_check(self, verdict: CheckVerdict, now: float) -> None:
+        position = verdict.ticket
+        outcome = self._awaiting_postcheck.pop(position, None)
+        self._scheduler.checked(position, verdict.passed, verdict.reason, now, self._unit_random())
+        if outcome is not None:
+            self._attempt_ended(position, attempt_token(self._run, position, self._scheduler.attempts[position]), outcome)
+        elif self._scheduler.is_dispatched(position):
+            self._pending_starts.append(position)
+            self._intend(position)
+
+    def _absorb_signal(self, number: int) -> None:
+        if self._stop_signal is None:
+            self._stop_signal = number
+            self._scheduler.stop(StopReason.CANCEL, "the run was stopped by %s" % SIGNAL_NAMES.get(number, str(number)))
+        else:
+            for position in self._scheduler.in_flight():
+                self._stop(position, StopReason.CANCEL, immediately=True)
+
+    def _bar(self) -> None:
+        """Take back what was handed over ahead as soon as nothing new may start; stop what runs where the run is to stop."""
+        stopping = bool(self._scheduler.stop_kind)
+        if self._scheduler.starts_nothing and not self._barred or stopping and not self._stop_told:
+            self._barred = True
+            for position in self._pending_starts:
+                self._take_back(position, attempt_token(self._run, position, self._scheduler.attempts[position] + 1))
+            self._pending_starts = []
+            self._executor.withdraw()
+            self._halted = False
+            self._unsaved.append(RunStopping(self._scheduler.stop_reason, self._clock.wall()))
+            self._gather()
+        if stopping and not self._stop_told:
+            self._stop_told = True
+            for position in self._scheduler.in_flight():
+                self._stop(position, self._scheduler.stop_kind)
+
+    def _stop(self, position: int, reason: str, immediately: bool = False) -> None:
+        if self._scheduler.is_running(position):
+            token = attempt_token(self._run, position, self._scheduler.attempts[position])
+            self._executor.stop(token, reason, immediately)
+
+    def _choose(self, now: float) -> None:
+        for position in self._scheduler.take_ready(self._ahead()):
+            if self._scheduler.has_prechecks_to_make(position):
+                job = self._pipeline.jobs[position]
+                self._checks.submit(position, job.pre_checks, job.working_dir)
+            else:
+                self._pending_starts.append(position)
+                self._intend(position)
+
+    def _act(self, now: float) -> None:
+        if self._pending_starts:
+            starts = [self._attempt_start(position, now) for position in self._pending_starts]
+            self._pending_starts = []
+            self._executor.start(starts)
+        if self._halted:
+            self._halted = False
+            self._executor.proceed()
+
+    def _close(self) -> RunOutcome:
+        status, reason = self._scheduler.verdict()
+        if status == RunStatus.CANCELLED:
+            exit_code = EXIT_SIGNAL + (self._stop_signal or 15)
+        else:
+            exit_code = EXIT_OK if status == RunStatus.SUCCESS else EXIT_FAILED
+        for survivor in self._executor.close():
+            self._unsaved.append(Notice("WARNING", "a process outlived the run: " + survivor, self._clock.wall(),
+                                        error_code="E200"))
+        self._unsaved.append(RunEnded(self._run.run_id, status, exit_code, reason, self._clock.wall()))
+        while not self._save(self._clock.monotonic()):
+            self._executor.wait(self._patience_s())
+        return RunOutcome(status, exit_code, reason)
+
+    # ---- events out ----------------------------------------------------------------------------------------------
+
+    def _gather(self) -> None:
+        for retry in self._scheduler.take_retries():
+            self._unsaved.append(RetryScheduled(retry.position, self._id(retry.position), retry.attempt, retry.delay_s,
+                                                retry.reason, self._clock.wall()))
+        for finished in self._scheduler.take_finished():
+            self._unsaved.append(self._job_ended(finished))
+
+    def _job_ended(self, finished: Finished) -> JobEnded:
+        position, outcome = finished.position, finished.outcome
+        ended = JobEnded(position, self._id(position), finished.status, finished.reason, finished.attempts,
+                         self._clock.wall())
+        first_started_at = self._first_started_at.pop(position, None)
+        if outcome is not None:
+            ended.exit_code, ended.signal = outcome.exit_code, outcome.signal
+            ended.cpu_s, ended.max_rss_bytes = outcome.cpu_s, outcome.max_rss_bytes
+            ended.started_at, ended.duration_s = outcome.started_at, outcome.duration_s
+            if outcome.ended_at is not None:
+                ended.at = outcome.ended_at
+            if finished.attempts > 1 and finished.first_start is not None:
+                ended.started_at = first_started_at
+                ended.duration_s = max(0.0, self._clock.monotonic() - finished.first_start)
+        return ended
+
+    def _attempt_ended(self, position: int, token: str, outcome: AttemptOutcome) -> None:
+        _, attempt = position_and_attempt(token)
+        if outcome.started_at is not None:
+            self._first_started_at.setdefault(position, outcome.started_at)
+        at = outcome.ended_at if outcome.ended_at is not None else self._clock.wall()
+        self._unsaved.append(AttemptEnded(position, self._id(position), attempt, token, outcome, at))
+        self._gather()
+
+    def _intend(self, position: int) -> None:
+        if self._withdrawn.pop(position, None) is not None:
+            return
+        attempt = self._scheduler.attempts[position] + 1
+        folder = self._run.output_dir
+        self._unsaved.append(AttemptIntended(
+            position, self._id(position), attempt, attempt_token(self._run, position, attempt),
+            "%s/%s" % (folder, self._file_name(position, attempt, "out")),
+            "%s/%s" % (folder, self._file_name(position, attempt, "err")), self._clock.wall()))
+
+    def _file_name(self, position: int, attempt: int, ending: str) -> str:
+        # The grammar of ids makes them safe as file names; the attempt keeps "a" and "a.1" apart.
+        return "%s.%d.%s" % (self._id(position), attempt, ending)
+
+    def _attempt_start(self, position: int, now: float) -> AttemptStart:
+        job = self._pipeline.jobs[position]
+        attempt = self._scheduler.attempts[position] + 1
+        limit_s, limit_reason = self._scheduler.attempt_limit(position, now)
+        environment = dict(job.environment)
+        environment["EXECUTIONER_JOB_ID"] = job.id
+        environment["EXECUTIONER_ATTEMPT"] = str(attempt)
+        environment["EXECUTIONER_OUTPUT"] = "%s/%s" % (
+            self._run.output_dir, self._file_name(position, attempt, "outputs"))
+        return AttemptStart(attempt_token(self._run, position, attempt), job, attempt, environment,
+                            self._file_name(position, attempt, "out"), self._file_name(position, attempt, "err"),
+                            limit_s, limit_reason, not job.post_checks)
+
+    def _id(self, position: int) -> str:
+        return self._pipeline.jobs[position].id
+
+    # ---- pace ----------------------------------------------------------------------------------------------------
+
+    def _learn_duration(self, outcome: AttemptOutcome) -> None:
+        if outcome.duration_s is not None:
+            known = self._recent_duration_s
+            self._recent_duration_s = outcome.duration_s if known is None else 0.8 * known + 0.2 * outcome.duration_s
+
+    def _ahead(self) -> int:
+        """How many jobs to hand over ahead: what ends within ``AHEAD_S`` by the last jobs' durations."""
+        if self._recent_duration_s is None:
+            return 1
+        return max(1, min(AHEAD_MOST, math.ceil(self._scheduler.slots * AHEAD_S / max(self._recent_duration_s, 1e-4))))
+
+    def _patience_s(self) -> Optional[float]:
+        """Seconds that the loop may wait."""
+        now = self._clock.monotonic()
+        times: List[float] = []
+        timer = self._scheduler.next_timer()
+        if timer is not None:
+            times.append(timer)
+        if self._trouble is not None:
+            times.append(self._storage_retry_at)
+        elif self._unsaved_since is not None:
+            times.append(self._unsaved_since + START_SHOWN_WITHIN_S)
+        return max(0.0, min(times) - now) if times else None
+
+    # ---- durability ----------------------------------------------------------------------------------------------
+
+    def _save(self, now: float) -> bool:
+        """Commit what is unsaved, act on it, tell the observers. Whether all is saved, or may wait."""
+        if self._trouble is not None and now < self._storage_retry_at and not self._must_decide():
+            return False
+        if not self._unsaved or self._is_only_news(now):
+            self._act(now)
+            return True
+        try:
+            self._journal.commit(self._unsaved)
+        except StorageError as error:
+            self._storage_failed(error, now)
+            return False
+        events, self._unsaved, self._unsaved_since = self._unsaved, [], None
+        self._trouble = None
+        self._storage_delay_s = STORAGE_RETRY_S
+        self._act(now)
+        self._tell(events)
+        return True
+
+    def _is_only_news(self, now: float) -> bool:
+        """Starts alone may wait a moment for company: they are shown to people, and nothing rests on them."""
+        if self._scheduler.is_over or not all(type(event) is AttemptStarted for event in self._unsaved):
+            return False
+        if self._unsaved_since is None:
+            self._unsaved_since = now
+        return now < self._unsaved_since + START_SHOWN_WITHIN_S
+
+    def _storage_failed(self, error: StorageError, now: float) -> None:
+        if self._trouble is None:
+            self._trouble_since = now
+            self._tell([Notice("ERROR", "results cannot be kept, nothing new starts: " + error.message,
+                               self._clock.wall(), error_code=error.error_code)])
+        self._trouble = error
+        self._storage_retry_at = now + self._storage_delay_s
+        self._storage_delay_s = min(self._storage_delay_s * 1.5, STORAGE_RETRY_MOST_S)
+        if self._must_decide():
+            patient = error.context.get("cause") in WAITED_FOR_CAUSES and not self._scheduler.stop_kind
+            if not patient or now - self._trouble_since >= STORAGE_PATIENCE_S:
+                raise error
+
+    def _must_decide(self) -> bool:
+        """Whether nothing runs any more, so that waiting for the storage is all that is left to do."""
+        return not any(self._scheduler.is_running(position) or self._scheduler.in_postcheck(position)
+                       for position in self._scheduler.in_flight())
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        for observer in list(self._observers):
+            try:
+                observer.tell(events)
+            except Exception as error:  # whatever it is, an observer must not fail a job
+                self._observers.remove(observer)
+                self._unsaved.append(Notice("ERROR", "%s failed and is not told any more: %s" % (
+                    type(observer).__name__, error), self._clock.wall(), error_code="E900"))
