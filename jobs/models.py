@@ -8,7 +8,7 @@ from typing import Any, Dict, FrozenSet, List, Optional, Tuple, Union
 from jobs.exceptions import InternalError
 
 __all__ = [
-    "AttemptOutcome", "Check", "Dependency", "FAILURE_STATUSES", "FINAL_STATUSES", "Job", "JobRecord", "JobResult",
+    "AttemptOutcome", "AttemptRecord", "Check", "Dependency", "EventRecord", "FAILURE_STATUSES", "FINAL_STATUSES", "Job", "JobRecord", "JobResult",
     "JobStatus", "OverlapPolicy", "Pipeline", "RetryPolicy", "RunRecord", "RunStatus", "StopReason", "When",
 ]
 
@@ -289,6 +289,52 @@ class JobRecord:
     max_rss_bytes: Optional[int] = None
     stdout_path: Optional[str] = None
     stderr_path: Optional[str] = None
+    #: The job's place in the file.
+    position: int = 0
+    description: str = ""
+    allow_failure: bool = False
+
+
+@dataclass
+class AttemptRecord:
+    """An attempt of a stored run. ``status`` is ``QUEUED`` (intended), ``RUNNING`` (started) or a final one."""
+
+    position: int
+    job_id: str
+    attempt: int
+    token: str
+    status: str
+    intended_at: float
+    stdout_path: str = ""
+    stderr_path: str = ""
+    pid: Optional[int] = None
+    #: Start time of the process in clock ticks since boot.
+    pid_start: Optional[int] = None
+    started_at: Optional[float] = None
+    ended_at: Optional[float] = None
+    exit_code: Optional[int] = None
+    signal: Optional[str] = None
+    reason: str = ""
+    stop_reason: str = ""
+    duration_s: Optional[float] = None
+    cpu_s: Optional[float] = None
+    max_rss_bytes: Optional[int] = None
+    survivors: Tuple[str, ...] = ()
+
+
+@dataclass
+class EventRecord:
+    """Something that was done or noticed: by whom, and why. ``run_id`` is None where no run is meant."""
+
+    event_id: int
+    at: float
+    kind: str
+    run_id: Optional[int] = None
+    application: str = ""
+    job_id: Optional[str] = None
+    who: str = ""
+    why: str = ""
+    details: Dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -307,6 +353,18 @@ class RunRecord:
     parent_run_id: Optional[int] = None
     config_hash: str = ""
     jobs: List[JobRecord] = field(default_factory=list)
+    job_count: int = 0
+    #: The options it was started with, as the command line wrote them.
+    options: Dict[str, Any] = field(default_factory=dict)
+    host: str = ""
+    user: str = ""
+    #: The runner: boot id, pid and start time in clock ticks since boot name a process; the pid alone never does.
+    boot_id: str = ""
+    runner_pid: Optional[int] = None
+    runner_start: Optional[int] = None
+    #: Where the keeper's record of the run and the run's job output lie.
+    record_path: str = ""
+    log_dir: str = ""
 
     def __post_init__(self) -> None:
         _require(self.status in RUN_STATUSES, "run status %r" % self.status)
