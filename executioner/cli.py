@@ -12,7 +12,7 @@ from executioner import __version__
 from executioner.console import Console, OutputClosed
 from executioner.options import (GLOBAL_OPTIONS, Arguments, CommandSpec, Option, did_you_mean, parse_command,
                                  split_global, usage_error)
-from jobs.exceptions import EXIT_INTERNAL, EXIT_OK, EXIT_SIGNAL, ConfigurationError, ExecutionerError, InternalError
+from jobs.exceptions import EXIT_OK, EXIT_SIGNAL, ConfigurationError, ExecutionerError, InternalError
 
 __all__ = ["COMMANDS", "load_command", "main"]
 
@@ -67,7 +67,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return EXIT_SIGNAL + _SIGINT
     except ExecutionerError as error:
         return _report(error, error, words, arguments, console)
-    except (Exception, RecursionError) as error:  # the last line of defence: whatever it is becomes one line
+    except Exception as error:  # noqa: BLE001 - the last line of defence: whatever it is becomes one line
         what = InternalError("internal error: %s: %s" % (type(error).__name__, error or "no message"),
                              context={"hint": "this is a bug; --debug shows where"})
         return _report(what, error, words, arguments, console)
@@ -146,7 +146,7 @@ def _options_help(options: Sequence[Option]) -> str:
     rows = []
     for option in options:
         names = ", ".join(option.names)
-        rows.append((names + (" " + option.metavar if option.metavar else ""), option.help))
+        rows.append((names + (" " + option.metavar if option.metavar else ""), option.text))
     width = max(len(left) for left, _ in rows)
     return "".join("  %-*s  %s\n" % (width, left, right) for left, right in rows)
 

@@ -21,7 +21,6 @@ class OutputError(StorageError):
     """Our standard output cannot be written."""
 
 
-
 class Output:
     """One of the two streams.
 

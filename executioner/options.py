@@ -14,11 +14,11 @@ __all__ = ["Arguments", "CommandSpec", "GLOBAL_OPTIONS", "Option", "did_you_mean
 class Option:
     """One option: its names (``-f --follow``), the name of its value ("" = a switch) and a line of help."""
 
-    __slots__ = ("names", "help", "metavar", "key")
+    __slots__ = ("names", "text", "metavar", "key")
 
-    def __init__(self, names: str, help: str, metavar: str = "") -> None:
+    def __init__(self, names: str, text: str, metavar: str = "") -> None:
         self.names = tuple(names.split())
-        self.help = help
+        self.text = text
         self.metavar = metavar
         self.key = self.names[-1].lstrip("-").replace("-", "_")
 

@@ -5,10 +5,11 @@ It keeps nothing but the names of what runs and a few counters, so a run of 100,
 from typing import Dict, List, Sequence
 
 from executioner.console import Console
-from executioner.render import count_text, duration_text, how_it_ended, one_line, status_label
+from executioner.render import count_text, how_it_ended, one_line, status_label
 from jobs.events import (AttemptIntended, AttemptStarted, AttemptEnded, Event, JobEnded, Notice, RetryScheduled,
                          RunEnded, RunStarted, RunStopping)
 from jobs.models import FAILS_RUN, JobStatus
+from jobs.times import duration_text
 
 __all__ = ["Progress"]
 
@@ -18,6 +19,8 @@ _COLOURS = {JobStatus.SUCCESS: "\x1b[32m", JobStatus.FAILED: "\x1b[31m", JobStat
             JobStatus.ERROR: "\x1b[31m", JobStatus.LOST: "\x1b[31m", JobStatus.BLOCKED: "\x1b[33m",
             JobStatus.CANCELLED: "\x1b[33m", JobStatus.SKIPPED: "\x1b[2m"}
 _MOST_PADDING = 32
+#: Notices that are shown unasked, and the word for each.
+_LOUD = {"WARNING": "warn", "ERROR": "ERROR", "CRITICAL": "ERROR"}
 
 
 class Progress:
@@ -85,8 +88,9 @@ class Progress:
             self._stopping = event.reason
             lines.append(self._line("stop", "\x1b[33m", "", "no new job starts: " + one_line(event.reason)))
         elif isinstance(event, Notice):
-            if self._debug or (self._verbose and event.level == "info") or event.level not in ("info", "debug"):
-                lines.append(self._line(event.level, "", event.job_id or "", one_line(event.message)))
+            if self._debug or event.level in _LOUD or (self._verbose and event.level != "DEBUG"):
+                lines.append(self._line(_LOUD.get(event.level, "note"), "", event.job_id or "",
+                                        one_line(event.message)))
         elif isinstance(event, RunStarted):
             if self._verbose:
                 lines.append(self._console.err.safe("run %d of %s: %s, %s at once" % (

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, 
 
 from jobs.times import duration_text, utc_text
 
-__all__ = ["attempts_text", "count_text", "counts_line", "duration_or_dash", "how_it_ended", "job_fields", "json_lines",
-           "json_text", "one_line", "problem_line", "run_fields", "run_json_lines", "status_label", "table", "time_text"]
+__all__ = [
+    "attempts_text", "count_text", "counts_line", "duration_or_dash", "how_it_ended", "job_fields", "json_lines",
+    "json_text", "one_line", "problem_line", "run_fields", "run_json_lines", "status_label", "table", "time_text",
+]
 
 if TYPE_CHECKING:
     from jobs.models import JobRecord, RunRecord
