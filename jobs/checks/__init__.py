@@ -1,0 +1,1 @@
+"""Checks before and after a job: what there is, and what runs them."""

@@ -1,0 +1,27 @@
+"""What a check is given, and what it answers."""
+import os
+from dataclasses import dataclass, field
+from typing import Dict
+
+__all__ = ["CheckContext", "CheckResult"]
+
+
+@dataclass
+class CheckContext:
+    """Where a check runs: the job's folder and its variables."""
+
+    working_dir: str
+    environment: Dict[str, str] = field(default_factory=dict)
+
+    def path(self, text: str) -> str:
+        """A path as the job sees it: relative ones begin at its working folder."""
+        return os.path.join(self.working_dir, text)
+
+
+@dataclass
+class CheckResult:
+    """The answer of one check; ``reason`` says in one line what was found."""
+
+    name: str
+    passed: bool
+    reason: str = ""

@@ -1,0 +1,265 @@
+"""Runs checks beside the loop, so that a file system that hangs holds up one check and never the run.
+
+``CheckRunner`` works in a few daemon threads. One that does not answer in time is given up: its check counts as
+failed, what it says later is ignored, and a new thread takes its place. ``InlineCheckRunner`` answers at once, on
+the caller's thread, for simulations.
+"""
+import os
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Deque, Dict, List, Mapping, Optional, Sequence, Set
+
+from jobs.checks.registry import BUILT_IN, Registry
+from jobs.checks.result import CheckContext, CheckResult
+from jobs.compat import Protocol
+from jobs.exceptions import ExecutionerError
+from jobs.models import Check
+
+if TYPE_CHECKING:
+    import threading
+
+__all__ = ["CHECK_TIMEOUT_S", "CheckRunner", "CheckService", "Checked", "InlineCheckRunner", "failure_reason",
+           "run_check"]
+
+#: Seconds that one check may take.
+CHECK_TIMEOUT_S = 60.0
+_THREADS = 4
+
+
+@dataclass
+class Checked:
+    """All checks of a ticket are answered."""
+
+    ticket: str
+    results: List[CheckResult]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(result.passed for result in self.results)
+
+
+class CheckService(Protocol):
+    """What the engine needs: hand in a job's checks, be woken, take the answers."""
+
+    def submit(self, ticket: str, checks: Sequence[Check], working_dir: str,
+               environment: Mapping[str, str]) -> None:
+        """Have the checks run, all of them, in order. The ticket comes back with the answers."""
+
+    def take(self) -> List[Checked]:
+        """Every ticket that was answered since the last call."""
+
+    def pending(self) -> int:
+        """How many tickets were handed in and not taken yet."""
+
+    def close(self) -> None:
+        """Stop; what still runs is given up."""
+
+
+def failure_reason(results: Sequence[CheckResult]) -> str:
+    """One line that names every check that failed and why; "" where none did."""
+    return "; ".join("%s: %s" % (result.name, result.reason) for result in results if not result.passed)
+
+
+def run_check(check: Check, context: CheckContext, registry: Registry = BUILT_IN) -> CheckResult:
+    """The answer of one check. A check that raises has failed."""
+    declaration = registry.get(check.name)
+    if declaration is None:
+        return CheckResult(check.name, False, "no such check; there are %s" % ", ".join(registry.names()))
+    problems = declaration.problems(check.params)
+    if problems:
+        return CheckResult(check.name, False, problems[0][1])
+    try:
+        return declaration.function(context, **check.params)
+    except ExecutionerError as error:
+        return CheckResult(check.name, False, error.message)
+    except Exception as error:  # Plugins are code of others: whatever they raise is the answer "no".
+        return CheckResult(check.name, False, "the check raised %s: %s" % (type(error).__name__, error))
+
+
+@dataclass
+class _Ticket:
+    ticket: str
+    checks: Sequence[Check]
+    context: CheckContext
+    results: List[CheckResult] = field(default_factory=list)
+
+
+class InlineCheckRunner:
+    """Runs checks where it stands; time limits do not hold."""
+
+    def __init__(self, registry: Registry = BUILT_IN) -> None:
+        self._registry = registry
+        self._answered = []  # type: List[Checked]
+
+    def submit(self, ticket: str, checks: Sequence[Check], working_dir: str,
+               environment: Mapping[str, str]) -> None:
+        """Run the checks now."""
+        context = CheckContext(working_dir, dict(environment))
+        self._answered.append(Checked(ticket, [run_check(check, context, self._registry) for check in checks]))
+
+    def take(self) -> List[Checked]:
+        """Every ticket that was answered since the last call."""
+        answered, self._answered = self._answered, []
+        return answered
+
+    def pending(self) -> int:
+        """How many tickets were handed in and not taken yet."""
+        return len(self._answered)
+
+    def close(self) -> None:
+        """Forget what was not taken."""
+        self._answered = []
+
+
+class CheckRunner:
+    """Runs checks in daemon threads, started with the first ticket.
+
+    :param wake_fd: a pipe's or socket's non-blocking writing end: one byte is written whenever an answer is there
+    :param timeout_s: seconds that one check may take
+    """
+
+    def __init__(self, wake_fd: Optional[int] = None, registry: Registry = BUILT_IN,
+                 timeout_s: float = CHECK_TIMEOUT_S) -> None:
+        self._wake_fd = wake_fd
+        self._registry = registry
+        self._timeout_s = timeout_s
+        self._queue = deque()  # type: Deque[_Ticket]
+        self._answered = []  # type: List[Checked]
+        self._pending = 0
+        self._closed = False
+        #: What each thread is at, and until when (monotonic). One that is missing here was given up.
+        self._running = {}  # type: Dict[threading.Thread, _Ticket]
+        self._deadlines = {}  # type: Dict[threading.Thread, float]
+        self._workers = set()  # type: Set[threading.Thread]
+        self._watchdog = None  # type: Optional[threading.Thread]
+        self._changed = None  # type: Optional[threading.Condition]
+
+    def submit(self, ticket: str, checks: Sequence[Check], working_dir: str,
+               environment: Mapping[str, str]) -> None:
+        """Have the checks run, all of them, in order."""
+        import threading
+
+        if self._changed is None:
+            self._changed = threading.Condition()
+        with self._changed:
+            self._pending += 1
+            self._queue.append(_Ticket(ticket, checks, CheckContext(working_dir, dict(environment))))
+            self._staff()
+            self._changed.notify_all()
+
+    def take(self) -> List[Checked]:
+        """Every ticket that was answered since the last call."""
+        if self._changed is None:
+            return []
+        with self._changed:
+            answered, self._answered = self._answered, []
+            self._pending -= len(answered)
+            return answered
+
+    def pending(self) -> int:
+        """How many tickets were handed in and not taken yet."""
+        return self._pending
+
+    def close(self) -> None:
+        """End the threads; one that is inside a check is left behind, and nothing wakes the loop any more."""
+        if self._changed is None:
+            return
+        with self._changed:
+            self._closed = True
+            self._queue.clear()
+            self._running.clear()
+            self._deadlines.clear()
+            self._changed.notify_all()
+
+    def _staff(self) -> None:
+        """Start what threads are wanting. Called under the lock."""
+        import threading
+
+        try:
+            if self._watchdog is None:
+                watchdog = threading.Thread(target=self._watch, name="check-watchdog", daemon=True)
+                watchdog.start()
+                self._watchdog = watchdog
+            idle = len(self._workers) - len(self._running)
+            while len(self._workers) < _THREADS and idle < len(self._queue):
+                worker = threading.Thread(target=self._work, name="check-worker", daemon=True)
+                worker.start()
+                self._workers.add(worker)
+                idle += 1
+        except RuntimeError as error:
+            # The limit of threads. Those that are there do the work; where there is none, nobody ever would.
+            while self._queue and not (self._workers and self._watchdog):
+                ticket = self._queue.popleft()
+                ticket.results += [CheckResult(check.name, False, "cannot be run: %s" % error)
+                                   for check in ticket.checks[len(ticket.results):]]
+                self._answer(ticket)
+
+    def _work(self) -> None:
+        import threading
+
+        me = threading.current_thread()
+        changed = self._changed
+        assert changed is not None
+        while True:
+            with changed:
+                while not self._queue and not self._closed:
+                    changed.wait()
+                if self._closed:
+                    self._workers.discard(me)
+                    return
+                ticket = self._queue.popleft()
+                self._running[me] = ticket
+            while len(ticket.results) < len(ticket.checks):
+                with changed:
+                    if self._running.get(me) is not ticket:
+                        return
+                    self._deadlines[me] = time.monotonic() + self._timeout_s
+                    check = ticket.checks[len(ticket.results)]
+                    changed.notify_all()
+                result = run_check(check, ticket.context, self._registry)
+                with changed:
+                    if self._running.get(me) is not ticket:
+                        return
+                    del self._deadlines[me]
+                    ticket.results.append(result)
+            with changed:
+                if self._running.get(me) is not ticket:
+                    return
+                del self._running[me]
+                self._answer(ticket)
+
+    def _watch(self) -> None:
+        changed = self._changed
+        assert changed is not None
+        with changed:
+            while not self._closed:
+                now = time.monotonic()
+                for worker in [worker for worker, deadline in self._deadlines.items() if deadline <= now]:
+                    self._give_up(worker)
+                nearest = min(self._deadlines.values(), default=None)
+                changed.wait(None if nearest is None else max(0.0, nearest - time.monotonic()))
+
+    def _give_up(self, worker: "threading.Thread") -> None:
+        """Count the worker's check as failed and let another thread go on with the ticket. Called under the lock."""
+        del self._deadlines[worker]
+        ticket = self._running.pop(worker)
+        self._workers.discard(worker)
+        name = ticket.checks[len(ticket.results)].name
+        ticket.results.append(CheckResult(name, False, "timed out after %g s" % self._timeout_s))
+        if len(ticket.results) == len(ticket.checks):
+            self._answer(ticket)
+        else:
+            self._queue.appendleft(ticket)
+        self._staff()
+
+    def _answer(self, ticket: _Ticket) -> None:
+        self._answered.append(Checked(ticket.ticket, ticket.results))
+        if self._wake_fd is None:
+            return
+        try:
+            os.write(self._wake_fd, b"\0")
+        except OSError:
+            # A full pipe has woken the loop already; a closed one means that the loop is over.
+            pass
