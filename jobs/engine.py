@@ -15,11 +15,11 @@ import math
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Sequence
 
-from jobs.checks.runner import CheckMaker, CheckVerdict
+from jobs.checks.runner import Checked, CheckService, failure_reason
 from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, RetryScheduled,
                          RunEnded, RunStarted, RunStopping)
 from jobs.exceptions import EXIT_FAILED, EXIT_OK, EXIT_SIGNAL, InternalError, StorageError
-from jobs.models import AttemptOutcome, JobStatus, Pipeline, RunStatus, StopReason
+from jobs.models import AttemptOutcome, Check, JobStatus, Pipeline, RunStatus, StopReason
 from jobs.ports import AttemptStart, Clock, Ended, Executor, ExecutorEvent, Journal, Observer, Started, Withdrawn
 from jobs.run_context import RunContext, attempt_token, position_and_attempt
 from jobs.scheduler import Finished, Scheduler
@@ -36,6 +36,8 @@ STORAGE_RETRY_S = 5.0
 STORAGE_RETRY_MOST_S = 60.0
 #: How long a full disk or a locked history is waited for when nothing runs any more.
 STORAGE_PATIENCE_S = 600.0
+#: The same where the run was asked to stop.
+STORAGE_PATIENCE_STOPPED_S = 10.0
 WAITED_FOR_CAUSES = ("disk_full", "locked")
 
 SIGNAL_NAMES = {1: "SIGHUP", 2: "SIGINT", 15: "SIGTERM"}
@@ -58,7 +60,7 @@ class Engine:
     """
 
     def __init__(self, pipeline: Pipeline, run: RunContext, scheduler: Scheduler, executor: Executor, journal: Journal,
-                 observers: Sequence[Observer], clock: Clock, checks: CheckMaker,
+                 observers: Sequence[Observer], clock: Clock, checks: CheckService,
                  signals: Callable[[], List[int]], unit_random: Callable[[], float]) -> None:
         self._pipeline = pipeline
         self._run = run
@@ -108,15 +110,16 @@ class Engine:
         now = self._clock.monotonic()
         for event in happened:
             self._absorb(event, now)
-        for verdict in self._checks.take():
-            self._absorb_check(verdict, now)
+        for checked in self._checks.take():
+            self._absorb_check(checked, now)
         for number in self._signals():
             self._absorb_signal(number)
         self._scheduler.expire(now)
         self._gather()
         self._bar()
-        if self._trouble is None:
-            self._choose(now)
+        if self._trouble is not None and not self._save(now):
+            return
+        self._choose()
         self._gather()
         self._save(now)
 
@@ -134,9 +137,8 @@ class Engine:
             self._learn_duration(event.outcome)
             self._scheduler.ended(position, event.outcome, now, self._unit_random())
             if self._scheduler.in_postcheck(position):
-                job = self._pipeline.jobs[position]
                 self._awaiting_postcheck[position] = event.outcome
-                self._checks.submit(position, job.post_checks, job.working_dir)
+                self._check(event.token, self._pipeline.jobs[position].post_checks)
             else:
                 self._attempt_ended(position, event.token, event.outcome)
         elif isinstance(event, Withdrawn):
@@ -153,12 +155,18 @@ class Engine:
         else:
             self._attempt_ended(position, token, AttemptOutcome(JobStatus.CANCELLED, reason="never began"))
 
-    def _absorb_check(self, verdict: CheckVerdict, now: float) -> None:
-        position = verdict.ticket
+    def _check(self, token: str, checks: Sequence[Check]) -> None:
+        job = self._pipeline.jobs[position_and_attempt(token)[0]]
+        environment = dict(self._pipeline.environment)
+        environment.update(job.environment)
+        self._checks.submit(token, checks, job.working_dir, environment)
+
+    def _absorb_check(self, checked: Checked, now: float) -> None:
+        position, _ = position_and_attempt(checked.ticket)
         outcome = self._awaiting_postcheck.pop(position, None)
-        self._scheduler.checked(position, verdict.passed, verdict.reason, now, self._unit_random())
+        self._scheduler.checked(position, checked.passed, failure_reason(checked.results), now, self._unit_random())
         if outcome is not None:
-            self._attempt_ended(position, attempt_token(self._run, position, self._scheduler.attempts[position]), outcome)
+            self._attempt_ended(position, checked.ticket, outcome)
         elif self._scheduler.is_dispatched(position):
             self._pending_starts.append(position)
             self._intend(position)
@@ -193,11 +201,10 @@ class Engine:
             token = attempt_token(self._run, position, self._scheduler.attempts[position])
             self._executor.stop(token, reason, immediately)
 
-    def _choose(self, now: float) -> None:
+    def _choose(self) -> None:
         for position in self._scheduler.take_ready(self._ahead()):
             if self._scheduler.has_prechecks_to_make(position):
-                job = self._pipeline.jobs[position]
-                self._checks.submit(position, job.pre_checks, job.working_dir)
+                self._check(attempt_token(self._run, position, 1), self._pipeline.jobs[position].pre_checks)
             else:
                 self._pending_starts.append(position)
                 self._intend(position)
@@ -352,8 +359,8 @@ class Engine:
         self._storage_retry_at = now + self._storage_delay_s
         self._storage_delay_s = min(self._storage_delay_s * 1.5, STORAGE_RETRY_MOST_S)
         if self._must_decide():
-            patient = error.context.get("cause") in WAITED_FOR_CAUSES and not self._scheduler.stop_kind
-            if not patient or now - self._trouble_since >= STORAGE_PATIENCE_S:
+            patience_s = STORAGE_PATIENCE_S if not self._scheduler.stop_kind else STORAGE_PATIENCE_STOPPED_S
+            if error.context.get("cause") not in WAITED_FOR_CAUSES or now - self._trouble_since >= patience_s:
                 raise error
 
     def _must_decide(self) -> bool:
