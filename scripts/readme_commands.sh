@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Runs the first block of commands of README.md as a newcomer would, in the folder it is started from.
+set -euo pipefail
+commands=$(awk '/^```sh$/ { inside = 1; next } /^```$/ { if (inside) exit } inside' README.md)
+[ "$(wc -l <<<"$commands")" -eq 2 ] || { echo "README.md does not begin with two commands: $commands"; exit 1; }
+echo "$commands"
+bash -euc "$commands"
