@@ -82,7 +82,7 @@ class Masker:
 
     def find(self, text: str) -> List[_Interval]:
         """Where secrets stand, as (first, end) in order; those that overlap are one."""
-        found = []  # type: List[_Interval]
+        found: List[_Interval] = []
         for form in self.forms:
             position = text.find(form)
             while position >= 0:
@@ -156,7 +156,7 @@ NO_SECRETS = Masker()
 
 
 def _united(intervals: List[_Interval]) -> List[_Interval]:
-    united = []  # type: List[_Interval]
+    united: List[_Interval] = []
     for first, end in sorted(intervals):
         if united and first < united[-1][1]:
             united[-1] = (united[-1][0], max(end, united[-1][1]))

@@ -14,8 +14,8 @@ __all__ = ["BUILT_IN", "CheckDeclaration", "CheckFunction", "Parameter", "Regist
 CheckFunction = Callable[..., CheckResult]
 
 #: Kinds of parameters, and the types of JSON values that each accepts.
-_KINDS = {"path": (str,), "text": (str,), "integer": (int,), "number": (int, float),
-          "boolean": (bool,)}  # type: Dict[str, Tuple[type, ...]]
+_KINDS: Dict[str, Tuple[type, ...]] = {"path": (str,), "text": (str,), "integer": (int,), "number": (int, float),
+                                       "boolean": (bool,)}
 _EXPECTED = {"path": "a path", "text": "a string", "integer": "a whole number", "number": "a number",
              "boolean": "true or false"}
 
@@ -63,7 +63,7 @@ class Registry:
     """Checks by name."""
 
     def __init__(self, declarations: Tuple[CheckDeclaration, ...] = ()) -> None:
-        self._checks = {}  # type: Dict[str, CheckDeclaration]
+        self._checks: Dict[str, CheckDeclaration] = {}
         for declaration in declarations:
             self.add(declaration)
 

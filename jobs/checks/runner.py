@@ -74,7 +74,7 @@ def run_check(check: Check, context: CheckContext, registry: Registry = BUILT_IN
         return declaration.function(context, **check.params)
     except ExecutionerError as error:
         return CheckResult(check.name, False, error.message)
-    except Exception as error:  # Plugins are code of others: whatever they raise is the answer "no".
+    except Exception as error:  # noqa: BLE001 - plugins are the code of others: whatever they raise means "no"
         return CheckResult(check.name, False, "the check raised %s: %s" % (type(error).__name__, error))
 
 
@@ -91,7 +91,7 @@ class InlineCheckRunner:
 
     def __init__(self, registry: Registry = BUILT_IN) -> None:
         self._registry = registry
-        self._answered = []  # type: List[Checked]
+        self._answered: List[Checked] = []
 
     def submit(self, ticket: str, checks: Sequence[Check], working_dir: str,
                environment: Mapping[str, str]) -> None:
@@ -125,16 +125,16 @@ class CheckRunner:
         self._wake_fd = wake_fd
         self._registry = registry
         self._timeout_s = timeout_s
-        self._queue = deque()  # type: Deque[_Ticket]
-        self._answered = []  # type: List[Checked]
+        self._queue: Deque[_Ticket] = deque()
+        self._answered: List[Checked] = []
         self._pending = 0
         self._closed = False
         #: What each thread is at, and until when (monotonic). One that is missing here was given up.
-        self._running = {}  # type: Dict[threading.Thread, _Ticket]
-        self._deadlines = {}  # type: Dict[threading.Thread, float]
-        self._workers = set()  # type: Set[threading.Thread]
-        self._watchdog = None  # type: Optional[threading.Thread]
-        self._changed = None  # type: Optional[threading.Condition]
+        self._running: Dict[threading.Thread, _Ticket] = {}
+        self._deadlines: Dict[threading.Thread, float] = {}
+        self._workers: Set[threading.Thread] = set()
+        self._watchdog: Optional[threading.Thread] = None
+        self._changed: Optional[threading.Condition] = None
 
     def submit(self, ticket: str, checks: Sequence[Check], working_dir: str,
                environment: Mapping[str, str]) -> None:
