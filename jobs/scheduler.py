@@ -129,7 +129,9 @@ class Scheduler:
         for rank, position in enumerate(order):
             self._rank[position] = rank
         self._ready: List[int] = []
+        #: What occupies a slot: the best rank of what follows from it.
         self._in_flight: Dict[int, int] = {}
+        self._with_checks = 0
         self._timers: List[Tuple[float, int]] = []
         self._last: Dict[int, AttemptOutcome] = {}
         self._first_start: Dict[int, float] = {}
@@ -239,7 +241,8 @@ class Scheduler:
                 continue
             room = self.slots - len(self._in_flight)
             if room <= 0:
-                if room + ahead <= 0 or self.jobs[position].pre_checks:
+                # While checks run, the executor does not know that their job holds a slot: nothing goes ahead then.
+                if room + ahead <= 0 or self.jobs[position].pre_checks or self._with_checks:
                     break
                 if best_follower is None:
                     best_follower = min(self._in_flight.values())
@@ -340,8 +343,19 @@ class Scheduler:
     def _take(self, position: int) -> None:
         followers = self.graph.dependents[position]
         self._in_flight[position] = min((self._rank[other] for other, _ in followers), default=len(self.jobs))
+        if self._has_checks(position):
+            self._with_checks += 1
         first = not self.attempts[position]
         self.state[position] = PRECHECK if first and self.jobs[position].pre_checks else DISPATCHED
+
+    def _has_checks(self, position: int) -> bool:
+        job = self.jobs[position]
+        return bool(job.pre_checks or job.post_checks)
+
+    def _leave(self, position: int) -> None:
+        """The job gives up its slot, where it has one."""
+        if self._in_flight.pop(position, None) is not None and self._has_checks(position):
+            self._with_checks -= 1
 
     def _prechecked(self, position: int, passed: bool, reason: str, now: float, unit_random: float) -> None:
         if not passed:
@@ -382,7 +396,7 @@ class Scheduler:
             status, delay_s = JobStatus.TIMEOUT, None
             reason += "; its total_timeout leaves no time for another attempt"
         if delay_s is not None:
-            self._in_flight.pop(position, None)
+            self._leave(position)
             self.state[position] = RETRYING
             heapq.heappush(self._timers, (now + delay_s, position))
             self._retries.append(Retry(position, self.attempts[position] + 1, delay_s, reason))
@@ -412,7 +426,7 @@ class Scheduler:
         return delay_s
 
     def _give_back(self, position: int) -> None:
-        self._in_flight.pop(position, None)
+        self._leave(position)
         self._queue(position)
 
     def _ignore(self, position: int, *details: object) -> None:
@@ -425,7 +439,7 @@ class Scheduler:
         self.status[position] = status
         self.counts[status] = self.counts.get(status, 0) + 1
         self.unfinished -= 1
-        self._in_flight.pop(position, None)
+        self._leave(position)
         self._first_failure.pop(position, None)
         self._finished.append(Finished(position, status, reason, self.attempts[position],
                                        self._last.pop(position, None), self._first_start.pop(position, None)))
