@@ -4,6 +4,7 @@ A value is found as it is, base64-encoded (wherever it begins inside the encoded
 and URL-encoded. Not found: a value whose encoded form a program broke into lines, and numbers in structured data.
 Masking is for string values, before they are serialised; on serialised JSON it would miss what JSON escapes.
 """
+import json
 import re
 from typing import Iterable, List, Tuple
 
@@ -14,7 +15,7 @@ MASK = "***"
 MINIMUM_LENGTH = 6
 
 _SECRET_PARTS = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "CREDENTIAL")
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_WORD = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+"
 _Interval = Tuple[int, int]
 
 
@@ -24,7 +25,7 @@ def is_secret_name(name: str) -> bool:
     upper = name.upper()
     if any(part in upper for part in _SECRET_PARTS):
         return True
-    return "KEY" in upper and any(word.upper() == "KEY" for word in _WORD.findall(name))
+    return "KEY" in upper and any(word.upper() == "KEY" for word in re.findall(_WORD, name))
 
 
 class Masker:
@@ -40,6 +41,7 @@ class Masker:
                 forms.update(_forms(value))
         #: Every text that is looked for, longest first.
         self.forms = tuple(sorted(forms, key=lambda form: (-len(form), form)))
+        self._in_json = tuple(json.dumps(form, ensure_ascii=False)[1:-1] for form in self.forms)
 
     def __bool__(self) -> bool:
         """Whether there is anything to mask."""
@@ -79,6 +81,14 @@ class Masker:
         if isinstance(value, (list, tuple)):
             return [self.mask_value(item) for item in value]
         return value
+
+    def may_stand_in(self, json_text: str) -> bool:
+        """Whether a string of this JSON (not ASCII-only) may hold a secret: saves masking values that need none.
+
+        JSON escapes each character by itself, so a secret inside a string is there in its escaped form. Never a
+        reason to replace anything in the JSON itself.
+        """
+        return any(form in json_text for form in self._in_json)
 
     def find(self, text: str) -> List[_Interval]:
         """Where secrets stand, as (first, end) in order; those that overlap are one."""

@@ -133,6 +133,9 @@ class Scheduler:
         self._in_flight: Dict[int, int] = {}
         self._with_checks = 0
         self._timers: List[Tuple[float, int]] = []
+        #: Who holds a job, in words; and the held jobs that would be ready.
+        self._holds: Dict[int, str] = {}
+        self._held_ready: List[int] = []
         self._last: Dict[int, AttemptOutcome] = {}
         self._first_start: Dict[int, float] = {}
         self._first_failure: Dict[int, float] = {}
@@ -188,6 +191,14 @@ class Scheduler:
                 self._handle(position, STOP)
         self._settle()
 
+    def hold(self, holds: Dict[int, str]) -> None:
+        """From now on these jobs, and no others, are held: they do not start. The text says by whom and why."""
+        self._holds = dict(holds)
+        released, self._held_ready = self._held_ready, []
+        for position in released:
+            if self.state[position] == QUEUED:
+                heapq.heappush(self._ready, self._rank[position])
+
     def expire(self, now: float) -> None:
         """Let the timers that are due go off."""
         while self._timers and self._timers[0][0] <= now:
@@ -195,6 +206,7 @@ class Scheduler:
         if self.run_deadline is not None and now >= self.run_deadline and self._mode != AFTER_STOP and self.unfinished:
             assert self.run_timeout_s is not None
             self.stop(StopReason.RUN_TIMEOUT, "the run passed its run_timeout of %g s" % self.run_timeout_s)
+        self._give_up_held()
         self._settle()
 
     # ---- what is wanted ------------------------------------------------------------------------------------------
@@ -211,6 +223,8 @@ class Scheduler:
 
     def next_timer(self) -> Optional[float]:
         """Monotonic time at which ``expire`` must be called next."""
+        if self._only_held_left():
+            return 0.0
         due = self._timers[0][0] if self._timers else None
         if self.run_deadline is not None and self._mode != AFTER_STOP:
             due = self.run_deadline if due is None else min(due, self.run_deadline)
@@ -238,6 +252,9 @@ class Scheduler:
             position = self._by_rank[self._ready[0]]
             if self.state[position] != QUEUED:
                 heapq.heappop(self._ready)
+                continue
+            if position in self._holds:
+                self._held_ready.append(self._by_rank[heapq.heappop(self._ready)])
                 continue
             room = self.slots - len(self._in_flight)
             if room <= 0:
@@ -447,7 +464,8 @@ class Scheduler:
         job = self.jobs[position]
         if status in FAILS_RUN and not job.allow_failure:
             self._failed_required += 1
-            if status in FAILURE_STATUSES and self._mode == GOING and not self.continue_on_error:
+            if (status in FAILURE_STATUSES and self._mode == GOING and not self.continue_on_error
+                    and position not in self._given):
                 self._stop_after_failure(position)
 
     def _stop_after_failure(self, position: int) -> None:
@@ -458,6 +476,18 @@ class Scheduler:
             queued = self._by_rank[rank]
             if self.state[queued] == QUEUED:
                 self._queue(queued)
+
+    def _only_held_left(self) -> bool:
+        return bool(self._held_ready) and not (self._in_flight or self._timers or self._ready)
+
+    def _give_up_held(self) -> None:
+        """Held jobs are waited for as long as anything else goes on; then they end."""
+        if not self._only_held_left():
+            return
+        held, self._held_ready = self._held_ready, []
+        for position in held:
+            if self.state[position] == QUEUED:
+                self._finish(position, JobStatus.BLOCKED, "held by %s" % self._holds[position])
 
     def _settle(self) -> None:
         """Tell the dependents of everything that became final; what follows becomes final in turn, without recursion."""

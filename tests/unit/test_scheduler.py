@@ -291,3 +291,33 @@ def test_a_late_check_of_a_cancelled_job_changes_nothing():
     assert play.finals == {"a": "CANCELLED"}
     play.scheduler.checked(0, True, "", play.now, 0.5)
     assert play.finals == {"a": "CANCELLED"} and CHECKED == 3
+
+
+def test_a_held_job_waits_for_its_release():
+    play = Play(job("a"), job("b"), slots=1)
+    play.scheduler.hold({0: "alice: not tonight"})
+    assert play.ready() == ["b"]
+    play.tick(1)
+    assert play.finals == {}
+    play.scheduler.hold({})
+    play.end("b", "ok")
+    assert play.ready() == ["a"]
+
+
+def test_a_job_that_is_held_at_the_end_of_all_else_is_blocked():
+    play = Play(job("a"), job("after", "a"), job("b"), slots=1)
+    play.scheduler.hold({0: "alice: not tonight"})
+    assert play.ready() == ["b"]
+    play.end("b", "ok")
+    assert play.ready() == []
+    play.tick(1)
+    assert play.finals == {"a": "BLOCKED", "after": "BLOCKED", "b": "SUCCESS"}
+    assert play.scheduler.take_finished()[1].reason == "held by alice: not tonight"
+    assert play.scheduler.verdict()[0] == "FAILED"
+
+
+def test_a_failure_of_a_parent_run_does_not_stop_its_resume():
+    given = {0: Given(JobStatus.LOST, "nobody knows how it ended in run 1")}
+    play = Play(job("lost"), job("after", "lost"), job("other"), given=given)
+    assert play.finals == {"lost": "LOST", "after": "BLOCKED"}
+    assert play.ready() == ["other"]

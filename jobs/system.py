@@ -1,0 +1,31 @@
+"""The calls to the operating system that tests want to fail, and the real clock.
+
+The keeper and what stands around it reach these calls by attribute (``system.write(...)``), so that a test can put a failing
+one in place. Kept free of heavy imports: the keeper loads this module too.
+"""
+import os
+import time
+
+__all__ = ["SystemClock", "chdir", "close", "kill", "killpg", "open_file", "stat", "unlink", "wait4", "write"]
+
+open_file = os.open
+close = os.close
+write = os.write
+unlink = os.unlink
+stat = os.stat
+chdir = os.chdir
+kill = os.kill
+killpg = os.killpg
+wait4 = os.wait4
+
+
+class SystemClock:
+    """The clocks of this machine."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump; the same for every process of this boot."""
+        return time.monotonic()
+
+    def wall(self) -> float:
+        """Epoch seconds (UTC)."""
+        return time.time()
