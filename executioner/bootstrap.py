@@ -88,7 +88,11 @@ def main():
         sys.stderr.write("executioner: %s\n" % problem)
         return EXIT_USAGE
     try:
-        from executioner.cli import main as command_line
+        try:
+            from executioner.cli import main as command_line
+        except ImportError as error:
+            sys.stderr.write("executioner: %s: install or unpack all of Executioner again\n" % error)
+            return EXIT_USAGE
         return command_line(sys.argv[1:])
     except KeyboardInterrupt:
         # Only before the command line has its own handlers.
