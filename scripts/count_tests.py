@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import xml.etree.ElementTree as ElementTree
-from typing import Tuple
+from typing import Dict, Tuple
 
 
 def counts(path: str) -> Tuple[int, int, int]:
@@ -18,7 +18,7 @@ def counts(path: str) -> Tuple[int, int, int]:
     except ElementTree.ParseError:
         return 0, 1, 0
     passed = failed = skipped = 0
-    outcomes = {}
+    outcomes: Dict[object, int] = {}
     for number, case in enumerate(root.iter("testcase")):
         # A test that fails and whose clean-up fails too is written twice.
         key = (case.get("classname"), case.get("name")) if case.get("name") else number

@@ -1,4 +1,4 @@
-"""A user's own ``config/``, ``jobs/``, ``db/`` and ``api/`` are never imported instead of ours, however we are started."""
+"""A user's own ``config/``, ``jobs/``, ``db/`` and ``api/`` are never imported instead of ours."""
 import ast
 import json
 import os
@@ -38,7 +38,8 @@ class Place:
         (self.work / "one.json").write_text(json.dumps(
             {"application_name": "shadow", "jobs": [{"id": "one", "command": "echo done > out.txt"}]}))
 
-    def run(self, command: List[str], cwd: Optional[Path] = None, **environment: str) -> "subprocess.CompletedProcess[bytes]":
+    def run(self, command: List[str], cwd: Optional[Path] = None,
+            **environment: str) -> "subprocess.CompletedProcess[bytes]":
         """Run the command with a clean environment; the caller checks what it said."""
         clean: Dict[str, str] = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         clean.update(environment)
@@ -127,8 +128,8 @@ def test_a_broken_install_is_told_in_one_line(place: Place, tmp_path: Path) -> N
     shutil.rmtree(str(site / "executioner" / "lib" / "db"))
     done = place.run([sys.executable, "-m", "executioner"], PYTHONPATH=str(site))
     assert done.returncode == 2
-    assert done.stdout.decode() == ("executioner: the package db is missing in %s: install or unpack all of Executioner "
-                                    "again\n" % (site / "executioner" / "lib"))
+    assert done.stdout.decode() == ("executioner: the package db is missing in %s: install or unpack all of "
+                                    "Executioner again\n" % (site / "executioner" / "lib"))
 
 
 def test_a_working_folder_that_is_gone(place: Place, tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ def test_an_old_python_gets_one_line(start: List[str]) -> None:
     old = old_pythons()
     if not old:
         pytest.skip("not run: no Python 2 on this machine")
-    done = subprocess.run([old[0]] + start + ["--version"], cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"), timeout=60)
+    done = subprocess.run([old[0]] + start + ["--version"], cwd=str(ROOT), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"), timeout=60)
     assert done.returncode == 2
     assert done.stdout == b""
     told = done.stderr.decode()
@@ -49,8 +49,8 @@ def test_an_old_python_gets_one_line(start: List[str]) -> None:
 def test_the_bootstrap_alone_imports_next_to_nothing() -> None:
     if sys.version_info < (3, 7):
         pytest.skip("not run: 3.6 without site has no dataclasses to look for")
-    code = ("import sys; sys.path.insert(0, %r); before = set(sys.modules); import executioner.bootstrap as b; b.prepare();"
-            "print(sorted(set(sys.modules) - before))" % str(ROOT))
+    code = ("import sys; sys.path.insert(0, %r); before = set(sys.modules);"
+            "import executioner.bootstrap as b; b.prepare(); print(sorted(set(sys.modules) - before))" % str(ROOT))
     done = subprocess.check_output([sys.executable, "-I", "-S", "-c", code], timeout=60)
     loaded = set(ast.literal_eval(done.decode()))
     allowed = {"executioner", "executioner.bootstrap"}

@@ -46,7 +46,8 @@ def product_files() -> List[str]:
     for folder in sorted(ARROWS):
         for place, folders, names in os.walk(os.path.join(ROOT, folder)):
             folders[:] = sorted(name for name in folders if name != "__pycache__")
-            found += [os.path.relpath(os.path.join(place, name), ROOT) for name in sorted(names) if name.endswith(".py")]
+            found += [os.path.relpath(os.path.join(place, name), ROOT)
+                      for name in sorted(names) if name.endswith(".py")]
     return found
 
 
@@ -225,7 +226,7 @@ def test_forbidden_calls() -> None:
             for keyword in node.keywords:
                 if keyword.arg == "preexec_fn":
                     wrong.append(place + "preexec_fn forks with threads about and costs twice")
-                if keyword.arg == "shell" and not getattr(keyword.value, "value", True) is False:
+                if keyword.arg == "shell" and getattr(keyword.value, "value", True) is not False:
                     wrong.append(place + "shell=... hands a string to a shell behind our back")
             if name == "os.umask" and not keeper:
                 wrong.append(place + "os.umask is the whole process's; give the mode to os.open")
