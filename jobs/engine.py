@@ -8,8 +8,8 @@ One thread and one turn after the other:
 4. hand the starts to the executor: a job is never started before its intent and the results it rests on are durable;
 5. tell the observers what was committed.
 
-Where the journal cannot keep a turn, nothing new starts; what runs is watched on, and the turn is tried again later. The keeper's record
-holds the results meanwhile. No decision is made here that ``scheduler.py`` could make.
+Where the journal cannot keep a turn, nothing new starts; what runs is watched on, and the turn is tried again later.
+The keeper's record holds the results meanwhile. No decision is made here that ``scheduler.py`` could make.
 """
 import math
 from dataclasses import dataclass
@@ -180,7 +180,7 @@ class Engine:
                 self._stop(position, StopReason.CANCEL, immediately=True)
 
     def _bar(self) -> None:
-        """Take back what was handed over ahead as soon as nothing new may start; stop what runs where the run is to stop."""
+        """Take back what was handed over ahead once nothing new may start; stop what runs where the run is to stop."""
         stopping = bool(self._scheduler.stop_kind)
         if self._scheduler.starts_nothing and not self._barred or stopping and not self._stop_told:
             self._barred = True
@@ -372,7 +372,7 @@ class Engine:
         for observer in list(self._observers):
             try:
                 observer.tell(events)
-            except Exception as error:  # whatever it is, an observer must not fail a job
+            except Exception as error:  # noqa: BLE001 - whatever it is, an observer must not fail a job
                 self._observers.remove(observer)
                 self._unsaved.append(Notice("ERROR", "%s failed and is not told any more: %s" % (
                     type(observer).__name__, error), self._clock.wall(), error_code="E900"))

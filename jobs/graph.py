@@ -173,8 +173,8 @@ def select(jobs: Sequence[Job], graph: Graph, only: Sequence[str] = (), start_fr
     """The part of the graph that the options ask for.
 
     ``only``: just these. ``start_from``: these and all that depends on them. ``until``: these and all that they depend
-    on. ``downstream_of``: what depends on these, without themselves. ``tags``: jobs that carry one of them. Several kinds together
-    mean what all of them hold. ``skip``: taken out, and counted as SKIPPED.
+    on. ``downstream_of``: what depends on these, without themselves. ``tags``: jobs that carry one of them. Several
+    kinds together mean what all of them hold. ``skip``: taken out, and counted as SKIPPED.
 
     :raises ConfigurationError: where an id or a tag is unknown, or nothing is left to run
     """

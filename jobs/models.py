@@ -8,8 +8,8 @@ from typing import Any, Dict, FrozenSet, List, Optional, Tuple, Union
 from jobs.exceptions import InternalError
 
 __all__ = [
-    "AttemptOutcome", "AttemptRecord", "Check", "Dependency", "EventRecord", "FAILURE_STATUSES", "FINAL_STATUSES", "Job", "JobRecord", "JobResult",
-    "JobStatus", "OverlapPolicy", "Pipeline", "RetryPolicy", "RunRecord", "RunStatus", "StopReason", "When",
+    "AttemptOutcome", "AttemptRecord", "Check", "Dependency", "EventRecord", "FAILURE_STATUSES", "FINAL_STATUSES",
+    "Job", "JobRecord", "JobResult", "JobStatus", "OverlapPolicy", "Pipeline", "RetryPolicy", "RunRecord", "RunStatus", "StopReason", "When",
 ]
 
 

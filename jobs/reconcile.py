@@ -1,7 +1,8 @@
 """What is true of a run whose runner is gone. Pure: facts in, verdicts out; nobody is asked and nothing is written.
 
-Three witnesses are compared: the history (what was to be started), the keeper's record (what was started and how it ended), and
-the kernel (is the keeper alive, is this still the same boot). Readers show the verdicts; ``run``, ``cancel`` and ``db recover`` commit them.
+Three witnesses are compared: the history (what was to be started), the keeper's record (what was started and how it
+ended), and the kernel (is the keeper alive, is this still the same boot). Readers show the verdicts; ``run``,
+``cancel`` and ``db recover`` commit them.
 """
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence
@@ -77,7 +78,7 @@ def reconcile(run_id: int, jobs: Sequence[OpenJob], record: Dict[str, Recorded],
     fails = any(status in FAILS_RUN and not soft for status, soft in zip(closed_statuses, forgiven))
     orphaned = JobStatus.LOST in closed_statuses
     for job in jobs:
-        outcome = _outcome(job, record, keeper_alive, boot_id, truth)
+        outcome = _outcome(job, record, keeper_alive, boot_id, at, truth)
         if outcome is None:
             truth.running.append(job.position)
             truth.statuses[job.position] = JobStatus.RUNNING
@@ -99,7 +100,7 @@ def reconcile(run_id: int, jobs: Sequence[OpenJob], record: Dict[str, Recorded],
     return truth
 
 
-def _outcome(job: OpenJob, record: Dict[str, Recorded], keeper_alive: bool, boot_id: str,
+def _outcome(job: OpenJob, record: Dict[str, Recorded], keeper_alive: bool, boot_id: str, at: float,
              truth: Reconciled) -> Optional[AttemptOutcome]:
     """How the job came out; None where it still runs. Adds the end of an open attempt to the events."""
     if job.attempt is None:
@@ -126,5 +127,5 @@ def _outcome(job: OpenJob, record: Dict[str, Recorded], keeper_alive: bool, boot
     else:
         outcome = AttemptOutcome(JobStatus.LOST, reason=BOTH_DIED)
     truth.events.append(AttemptEnded(job.position, job.job_id, job.attempt.attempt, job.attempt.token, outcome,
-                                     outcome.ended_at or 0.0))
+                                     outcome.ended_at or at))
     return outcome

@@ -180,7 +180,10 @@ class Scheduler:
         self._settle()
 
     def stop(self, kind: str, reason: str) -> None:
-        """Start nothing any more: ``kind`` is ``StopReason.CANCEL`` or ``RUN_TIMEOUT``. What runs is stopped by the engine."""
+        """Start nothing any more; what runs is stopped by the engine.
+
+        :param kind: ``StopReason.CANCEL`` or ``StopReason.RUN_TIMEOUT``
+        """
         if self._mode == AFTER_STOP:
             return
         self._mode = AFTER_STOP
@@ -243,8 +246,8 @@ class Scheduler:
     def take_ready(self, ahead: int) -> List[int]:
         """Jobs to hand to the executor now, best first; they are PRECHECK or DISPATCHED afterwards.
 
-        :param ahead: how many may be handed over beyond the free slots. A job goes ahead only where nothing that could become
-            ready by the end of what is in flight would have to start before it, so running ahead never changes the order.
+        :param ahead: how many may be handed over beyond the free slots. A job goes ahead only where nothing that could
+            become ready by the end of what is in flight would have to start before it: the order never changes.
         """
         taken: List[int] = []
         best_follower: Optional[int] = None
@@ -490,7 +493,7 @@ class Scheduler:
                 self._finish(position, JobStatus.BLOCKED, "held by %s" % self._holds[position])
 
     def _settle(self) -> None:
-        """Tell the dependents of everything that became final; what follows becomes final in turn, without recursion."""
+        """Tell the dependents of all that became final; what follows becomes final in turn, without recursion."""
         while self._to_settle:
             done = self._to_settle.pop()
             status = self.status[done]

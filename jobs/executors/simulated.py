@@ -1,7 +1,7 @@
 """An executor without processes: attempts take simulated time and end as they are told to.
 
-It keeps the contract of the real one (slots, order, halts, withdrawal, stops), so that the real scheduler and engine run
-thousands of graphs in a second, crashes of the executor's own kind included. Also what ``--dry-run`` runs on.
+It keeps the contract of the real one (slots, order, halts, withdrawal, stops), so that the real scheduler and engine
+run thousands of graphs in a second, crashes of the executor's own kind included. Also what ``--dry-run`` runs on.
 """
 import heapq
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
@@ -175,9 +175,9 @@ class SimulatedExecutor:
     def _outcome(self, running: _Running) -> AttemptOutcome:
         behaviour = running.behaviour
         duration_s = self._clock.monotonic() - running.began
-        common = dict(started_at=running.began_at, ended_at=self._clock.wall(), duration_s=duration_s)
-        if not running.stop_reason:
-            return AttemptOutcome(behaviour.status, behaviour.exit_code,
-                                  reason="exit code %s" % behaviour.exit_code, **common)
-        status = JobStatus.CANCELLED if running.stop_reason == StopReason.CANCEL else JobStatus.TIMEOUT
-        return AttemptOutcome(status, None, "SIGTERM", running.stop_reason, running.stop_reason, **common)
+        outcome = AttemptOutcome(behaviour.status, behaviour.exit_code, reason="exit code %s" % behaviour.exit_code)
+        if running.stop_reason:
+            status = JobStatus.CANCELLED if running.stop_reason == StopReason.CANCEL else JobStatus.TIMEOUT
+            outcome = AttemptOutcome(status, None, "SIGTERM", running.stop_reason, running.stop_reason)
+        outcome.started_at, outcome.ended_at, outcome.duration_s = running.began_at, self._clock.wall(), duration_s
+        return outcome

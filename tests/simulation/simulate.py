@@ -222,7 +222,8 @@ def run_seed(seed):
             status = JobStatus.ERROR
         if outcome_rnd.random() < 0.1:
             clock.jump(outcome_rnd.choice((-86400.0, 3600.0, -1.0)))
-        return Behaviour(outcome_rnd.choice((0.0, 0.01, 1.0, 3.0, 30.0)), status, code, outcome_rnd.choice((0.0, 0.5, 99.0)))
+        return Behaviour(outcome_rnd.choice((0.0, 0.01, 1.0, 3.0, 30.0)), status, code,
+                         outcome_rnd.choice((0.0, 0.5, 99.0)))
 
     signal_times = sorted(clock.monotonic() + rnd.uniform(0, 60) for _ in range(rnd.choice((0, 0, 0, 1, 2))))
     delivered = []
@@ -284,7 +285,7 @@ def verify(pipeline, journal, ledger, outcome, given, signalled, clock):
         if len(numbers) > pipeline.jobs[position].retry.max_retries + 1:
             raise Violation("job %d had %d attempts" % (position, len(numbers)))
         last = journal.attempt_status["%s.%d.%d" % (token.split(".")[0], position, len(numbers))]
-        if final[position] != last and not (final[position], last) in (
+        if final[position] != last and (final[position], last) not in (
                 ("TIMEOUT", "FAILED"), ("TIMEOUT", "ERROR"), ("CANCELLED", "FAILED"), ("CANCELLED", "ERROR"),
                 ("CANCELLED", "TIMEOUT")):
             raise Violation("job %d is %s, its last attempt %s" % (position, final[position], last))
@@ -311,7 +312,8 @@ def verify_verdicts(pipeline, journal, given, signalled, attempts):
         for d in job.dependencies:
             other = int(d.job[1:])
             as_met = other in given and given[other].counts_as_met
-            states.append((d.when, final[other], as_met or is_met(d.when, final[other], pipeline.jobs[other].allow_failure)))
+            met = as_met or is_met(d.when, final[other], pipeline.jobs[other].allow_failure)
+            states.append((d.when, final[other], met))
         met = sum(1 for _, _, ok in states if ok)
         runnable = met >= (job.join or len(states))
         ran = position in attempts or final[position] == "FAILED"

@@ -1,4 +1,4 @@
-"""INVARIANT: whatever the graph, the outcomes, the stops and the storage do, each job ends exactly once and as the rules say.
+"""INVARIANT: whatever graph, outcomes, stops and storage do, each job ends exactly once and as the rules say.
 
 Each seed is one random run through the real scheduler and engine. A failure names the seed that replays it.
 """
@@ -32,8 +32,9 @@ def test_random_runs_keep_every_rule(part):
 
 
 def greedy_order(jobs):
-    """The order of rule 4 for one slot, written down independently: priority, longest remaining path, place in the file."""
-    followers = {job.id: [other.id for other in jobs if any(d.job == job.id for d in other.dependencies)] for job in jobs}
+    """The order for one slot, written down independently: priority, longest remaining path, place in the file."""
+    followers = {job.id: [other.id for other in jobs if any(d.job == job.id for d in other.dependencies)]
+                 for job in jobs}
 
     def remaining(job_id):
         return 1 + max([remaining(other) for other in followers[job_id]] or [0])
