@@ -132,7 +132,7 @@ def _fields(record: Record, masker: Masker) -> Dict[str, object]:
         fields["context"] = _plain(record.context)
     if record.exception:
         fields["exception"] = _plain(record.exception)
-    if masker:
+    if masker and masker.may_stand_in(_encode(fields)):
         for name in ("message", "job_id", "application", "context", "exception"):
             if name in fields:
                 fields[name] = masker.mask_value(fields[name])
