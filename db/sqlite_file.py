@@ -1,0 +1,172 @@
+"""What can be told about a SQLite file before SQLite opens it: whether it is ours, whole, and in a place where it can live.
+
+A file that is refused here was read and nothing more. POSIX locks belong to a process and vanish as soon as it closes *any*
+descriptor of the file, so the file is never opened here while a connection of this process has it open.
+"""
+import os
+import stat
+import struct
+from _thread import allocate_lock
+from typing import Dict, Optional, Tuple
+
+from db.sqlite_errors import refusal
+from jobs.exceptions import DatabaseError
+
+__all__ = ["APPLICATION_ID", "FileKey", "claim", "file_uri", "is_left_from_before_boot", "network_file_system", "release",
+           "side_file_size"]
+
+#: ``EXEC``: what ``file`` and we find at offset 68 of our databases.
+APPLICATION_ID = 0x45584543
+
+_MAGIC = b"SQLite format 3\0"
+_HEADER_BYTES = 100
+#: Where neither shared memory nor POSIX locks can be trusted between hosts.
+_NETWORK_TYPES = frozenset((
+    "9p", "acfs", "afs", "afpfs", "beegfs", "ceph", "cifs", "coda", "davfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs",
+    "nfs", "nfs3", "nfs4", "ocfs2", "orangefs", "pvfs2", "smb", "smb2", "smb3", "smbfs", "vboxsf", "vmhgfs",
+))
+_NETWORK_FUSE = frozenset((
+    "afpfs", "ceph", "cephfs", "davfs", "davfs2", "gcsfuse", "glusterfs", "goofys", "juicefs", "lustre", "mfs", "rclone", "s3fs",
+    "sshfs", "smbnetfs", "vmhgfs-fuse", "weed",
+))
+
+FileKey = Tuple[int, int]
+
+_GUARD = allocate_lock()
+_OPEN: Dict[FileKey, int] = {}
+
+
+def claim(path: str) -> FileKey:
+    """Look at a file that is about to be opened by SQLite, and note that this process has it open from now on.
+
+    :returns: what ``release`` wants when the connection is closed
+    :raises DatabaseError: where it is missing, no regular file, not a database, another program's, or cut short
+    """
+    with _GUARD:
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            raise refusal(path, "missing", "there is no such file", "nothing was recorded there yet") from None
+        except (OSError, ValueError) as error:
+            raise _cannot_open(path, error) from None
+        if not stat.S_ISREG(found.st_mode):
+            raise refusal(path, "not_a_file", "expected a regular file, found %s" % _kind(found.st_mode),
+                          "it was left as it is: move it away, or choose another --home")
+        key = (found.st_dev, found.st_ino)
+        if key not in _OPEN:
+            _check_header(path, found)
+        _OPEN[key] = _OPEN.get(key, 0) + 1
+        return key
+
+
+def release(key: FileKey) -> None:
+    """One connection to the file was closed."""
+    with _GUARD:
+        left = _OPEN.get(key, 0) - 1
+        if left > 0:
+            _OPEN[key] = left
+        else:
+            _OPEN.pop(key, None)
+
+
+def side_file_size(path: str, ending: str) -> int:
+    """Bytes of the file beside the database (``-wal``, ``-journal``); 0 where it is not there."""
+    try:
+        return os.lstat(path + ending).st_size
+    except OSError:
+        return 0
+
+
+def file_uri(path: str, mode: str) -> str:
+    """The URI by which SQLite opens a path, whatever bytes are in it.
+
+    :param mode: the query (``mode=ro``)
+    """
+    quoted = "".join(
+        chr(byte) if chr(byte) in "/._-" or (byte < 128 and chr(byte).isalnum()) else "%%%02x" % byte
+        for byte in os.fsencode(os.path.abspath(path)))
+    return "file:%s?%s" % (quoted, mode)
+
+
+def network_file_system(folder: str, mount_table: str = "/proc/self/mountinfo") -> Optional[str]:
+    """The type of the network file system that a folder lies on; None where it is local, or nobody can say.
+
+    :param mount_table: the kernel's list of mounts
+    """
+    try:
+        device = os.stat(folder).st_dev
+        wanted = ("%d:%d" % (os.major(device), os.minor(device))).encode("ascii")
+        with open(mount_table, "rb") as table:
+            for line in table:
+                before, _, after = line.partition(b" - ")
+                fields = before.split()
+                if len(fields) > 2 and fields[2] == wanted:
+                    kind = after.split()[0].decode("utf-8", "replace") if after.split() else ""
+                    return kind if _is_network(kind) else None
+    except OSError:
+        return None
+    return None
+
+
+def is_left_from_before_boot(path: str, statistics: str = "/proc/stat") -> bool:
+    """Whether the write-ahead log was last written before this machine came up: then a power cut may have hit it.
+
+    The death of a process leaves a log as well, but harms nothing; and a live one has its log open.
+    """
+    try:
+        found = os.lstat(path + "-wal")
+        if found.st_size == 0:
+            return False
+        with open(statistics, "rb") as lines:
+            for line in lines:
+                if line.startswith(b"btime "):
+                    return found.st_mtime < float(line.split()[1])
+    except (OSError, ValueError, IndexError):
+        return False
+    return False
+
+
+def _is_network(kind: str) -> bool:
+    if kind.startswith(("fuse.", "fuseblk.")):
+        return kind.partition(".")[2] in _NETWORK_FUSE
+    return kind in _NETWORK_TYPES
+
+
+def _check_header(path: str, found: os.stat_result) -> None:
+    if found.st_size == 0:
+        raise refusal(path, "not_a_database", "it is empty (0 bytes)")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            header = os.pread(descriptor, _HEADER_BYTES, 0)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _cannot_open(path, error) from None
+    if not _MAGIC.startswith(header[:16]):
+        raise refusal(path, "not_a_database")
+    if len(header) < _HEADER_BYTES:
+        raise refusal(path, "malformed", "only %d bytes are left" % found.st_size)
+    # The change counter at 24 and its copy at 92 agree where the number of pages at 28 can be trusted.
+    page_size, changes, pages = struct.unpack(">H6xII", header[16:32])
+    application, counted_at = struct.unpack(">I20xI", header[68:96])
+    if application != APPLICATION_ID:
+        raise refusal(path, "foreign", "application id %08x" % application)
+    page_size = 65536 if page_size == 1 else page_size
+    # With a log beside it the file may rightly be shorter: what is missing is in the log.
+    if side_file_size(path, "-wal") or side_file_size(path, "-journal"):
+        return
+    if changes == counted_at and found.st_size < pages * page_size:
+        raise refusal(path, "malformed", "expected %d bytes, found %d" % (pages * page_size, found.st_size))
+
+
+def _kind(mode: int) -> str:
+    for check, name in ((stat.S_ISLNK, "a symbolic link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a FIFO"),
+                        (stat.S_ISSOCK, "a socket")):
+        if check(mode):
+            return name
+    return "a device"
+
+
+def _cannot_open(path: str, error: Exception) -> DatabaseError:
+    return refusal(path, "cannot_open", getattr(error, "strerror", None) or str(error))
