@@ -1,0 +1,164 @@
+"""Each example runs as its comment says, from any folder, and what it leaves on disk is what it should."""
+import csv
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+class Example:
+    """A copy of one example, so that the checkout stays as it is."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        shutil.copytree(str(EXAMPLES / name), str(folder / name), ignore=shutil.ignore_patterns("work"))
+        self.folder = folder / name
+        self.work = self.folder / "work"
+        self.file = self.folder / (name + ".json")
+        self.home = folder / "home"
+        self.elsewhere = folder / "elsewhere"
+        self.elsewhere.mkdir()
+
+    def call(self, *words: str) -> "subprocess.CompletedProcess[bytes]":
+        """One command, from a folder that has nothing to do with the example."""
+        python = os.path.dirname(sys.executable)
+        environment = dict(os.environ, PYTHONPATH=str(ROOT), PATH=python + os.pathsep + os.environ["PATH"])
+        return subprocess.run([sys.executable, "-m", "executioner", "--home", str(self.home)] + list(words),
+                              cwd=str(self.elsewhere), env=environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=100)
+
+    def run(self, code: int) -> Dict[str, Any]:
+        """Run the example; the document that ``--json`` gives."""
+        done = self.call("run", str(self.file), "--json")
+        assert done.returncode == code, done.stdout.decode() + done.stderr.decode()
+        document = json.loads(done.stdout.decode())
+        assert isinstance(document, dict) and document["exit_code"] == code
+        return document
+
+    def output(self, document: Dict[str, Any], job: str, stream: str = "stdout") -> str:
+        """What the last attempt of a job wrote."""
+        path = [entry[stream + "_path"] for entry in document["jobs"] if entry["job_id"] == job][0]
+        return Path(path).read_text(encoding="utf-8")
+
+
+def statuses(document: Dict[str, Any]) -> Dict[str, str]:
+    """The status of every job."""
+    return {job["job_id"]: job["status"] for job in document["jobs"]}
+
+
+def attempts(document: Dict[str, Any]) -> Dict[str, int]:
+    """How many attempts every job had."""
+    return {job["job_id"]: job["attempts"] for job in document["jobs"]}
+
+
+def orders_of(folder: Path) -> List[Tuple[str, str, str, int]]:
+    """The orders that the ETL should keep, worked out again from the raw files."""
+    kept = set()
+    for region in ("north", "south"):
+        with open(str(folder / "data" / ("orders_%s.csv" % region)), encoding="utf-8") as lines:
+            for row in list(csv.reader(lines))[1:]:
+                if row[3]:
+                    kept.add((row[0], row[1], row[2], int(row[3].replace(".", ""))))
+    return sorted(kept)
+
+
+def test_every_example_is_tested() -> None:
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {
+        "nightly_etl", "failing", "retrying", "earlier_format"}
+    for folder in EXAMPLES.iterdir():
+        assert (folder / (folder.name + ".json")).is_file()
+
+
+@pytest.mark.parametrize("name", ["nightly_etl", "failing", "retrying", "earlier_format"])
+def test_examples_are_valid(name: str, tmp_path: Path) -> None:
+    example = Example(name, tmp_path)
+    done = example.call("validate", str(example.file), "--json")
+    assert done.returncode == 0, done.stdout.decode()
+    assert json.loads(done.stdout.decode()) == []
+
+
+def test_nightly_etl(tmp_path: Path) -> None:
+    example = Example("nightly_etl", tmp_path)
+    for _ in range(2):
+        document = example.run(0)
+        assert document["status"] == "SUCCESS"
+        assert len(document["jobs"]) == 11 and set(statuses(document).values()) == {"SUCCESS"}
+        assert {job: count for job, count in attempts(document).items() if count != 1} == {"fetch": 2}
+        expected = orders_of(example.folder)
+        assert 40 < len(expected) < 80
+        connection = sqlite3.connect(str(example.work / "out" / "orders.db"))
+        assert connection.execute("SELECT id, region, customer, cents FROM orders ORDER BY id").fetchall() == expected
+        connection.close()
+        with open(str(example.folder / "data" / "customers.csv"), encoding="utf-8") as lines:
+            names = dict(list(csv.reader(lines))[1:])
+        check_report(example.work / "out" / "by_region.csv", "region", [(row[1], row[3]) for row in expected])
+        check_report(example.work / "out" / "by_customer.csv", "customer", [(names[row[2]], row[3]) for row in expected])
+        archive = example.work / "out" / "reports.tar.gz"
+        with tarfile.open(str(archive)) as packed:
+            for name in ("by_customer.csv", "by_region.csv"):
+                member = packed.extractfile(name)
+                assert member is not None and member.read() == (example.work / "out" / name).read_bytes()
+        checksum = subprocess.check_output(["cksum", "reports.tar.gz"], cwd=str(archive.parent))
+        assert (example.work / "out" / "reports.cksum").read_bytes() == checksum
+        assert not (example.work / "in").exists()
+
+
+def check_report(path: Path, by: str, amounts: List[Tuple[str, int]]) -> None:
+    """A report holds the count and the sum of each name, in order."""
+    lines = ["%s,orders,amount" % by]
+    for name in sorted({name for name, _ in amounts}):
+        cents = [amount for other, amount in amounts if other == name]
+        lines.append("%s,%d,%d.%02d" % ((name, len(cents)) + divmod(sum(cents), 100)))
+    assert path.read_text(encoding="utf-8") == "\n".join(lines) + "\n"
+
+
+def test_the_two_branches_run_at_the_same_time(tmp_path: Path) -> None:
+    example = Example("nightly_etl", tmp_path)
+    times = {job["job_id"]: (job["started"], job["ended"]) for job in example.run(0)["jobs"]}
+    # ISO 8601 in UTC sorts by time.
+    assert times["load"][0] >= max(times["clean_north"][1], times["clean_south"][1])
+    assert min(times["clean_north"][0], times["clean_south"][0]) >= times["fetch"][1]
+
+
+def test_failing(tmp_path: Path) -> None:
+    example = Example("failing", tmp_path)
+    document = example.run(1)
+    assert document["status"] == "FAILED"
+    assert statuses(document) == {"extract": "SUCCESS", "load": "FAILED", "report": "BLOCKED", "mirror": "CANCELLED",
+                                  "tell": "SUCCESS", "clean_up": "SUCCESS"}
+    assert {job["job_id"]: job["exit_code"] for job in document["jobs"]}["load"] == 3
+    assert all(job["reason"] for job in document["jobs"])
+    assert example.output(document, "load", "stderr") == "no such table: orders\n"
+    assert example.output(document, "tell") == "the load failed\n"
+    told = example.call("run", str(example.file))
+    assert told.returncode == 1
+    summary = told.stdout.decode() + told.stderr.decode()
+    for word in ("load", "exit code 3", "BLOCKED", "CANCELLED", "no such table: orders"):
+        assert word in summary, summary
+    assert "Traceback" not in summary
+
+
+def test_retrying(tmp_path: Path) -> None:
+    example = Example("retrying", tmp_path)
+    for _ in range(2):
+        document = example.run(0)
+        assert statuses(document) == {"flaky": "SUCCESS", "after": "SUCCESS"}
+        assert attempts(document) == {"flaky": 3, "after": 1}
+        assert example.output(document, "flaky") == "attempt 3\n"
+
+
+def test_earlier_format(tmp_path: Path) -> None:
+    example = Example("earlier_format", tmp_path)
+    document = example.run(0)
+    assert document["application"] == "earlier_format"
+    assert set(statuses(document).values()) == {"SUCCESS"}
+    assert (example.work / "out" / "report_emea.txt").read_text() == "region emea\nname emea-night\n"
