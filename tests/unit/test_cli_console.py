@@ -97,9 +97,9 @@ def test_control_characters_are_safe_on_a_terminal_only(pipe: Tuple[int, int]) -
 def test_colour_only_where_it_is_wanted() -> None:
     main, side = pty.openpty()
     try:
-        for environ, smart, colour in (({"TERM": "xterm"}, True, True), ({"TERM": "xterm", "NO_COLOR": "1"}, True, False),
-                                       ({"TERM": "xterm", "NO_COLOR": ""}, True, True), ({"TERM": "dumb"}, False, False),
-                                       ({}, False, False)):
+        for environ, smart, colour in (
+                ({"TERM": "xterm"}, True, True), ({"TERM": "xterm", "NO_COLOR": "1"}, True, False),
+                ({"TERM": "xterm", "NO_COLOR": ""}, True, True), ({"TERM": "dumb"}, False, False), ({}, False, False)):
             console = Console(environ)
             console.err = Output(side, strict=False)
             assert (console.is_smart, console.colour) == (smart, colour), environ

@@ -24,7 +24,8 @@ def refused(*words: str) -> str:
 
 
 def test_options_and_operands_stand_in_any_order() -> None:
-    for words in (("c.json", "--workers", "3", "-q"), ("--workers=3", "--quiet", "c.json"), ("-q", "c.json", "--workers", "3")):
+    for words in (("c.json", "--workers", "3", "-q"), ("--workers=3", "--quiet", "c.json"),
+                  ("-q", "c.json", "--workers", "3")):
         arguments = parsed(*words)
         assert arguments.operands == ["c.json"]
         assert arguments.number("workers", 1, 10) == 3
