@@ -9,8 +9,8 @@
     history = History.open(path, readonly=True)           # for whoever only reads
     history.runs("nightly", limit=20)                     # newest first; next page: before=last.run_id
 
-Writers wait for each other up to 30 seconds. Every failure is a ``StorageError`` (mostly a ``DatabaseError``) of one line;
-``context["cause"]`` tells kinds apart (``missing``: no history yet; ``disk_full`` and ``locked``: worth another try).
+Writers wait for each other up to 30 seconds. Every failure is a ``StorageError`` (mostly a ``DatabaseError``) of one
+line; ``context["cause"]`` tells kinds apart (``missing``: no history yet; ``disk_full``, ``locked``: try again later).
 """
 import json
 import os
@@ -39,19 +39,30 @@ _RUN = ("SELECT run_id, application, status, exit_code, config_path, started_at,
         "parent_run_id, config_hash, job_count, options, host, user_name, boot_id, runner_pid, runner_start, "
         "record_path, log_dir FROM runs ")
 #: A row for each attempt, so a job of several comes several times, the last one last.
-_JOBS = ("SELECT j.position, j.job_id, j.status, j.reason, j.exit_code, j.signal, j.attempts, j.started_at, j.ended_at, "
-         "j.duration_s, j.cpu_s, j.max_rss_bytes, j.description, j.allow_failure, r.log_dir, "
+_JOBS = ("SELECT j.position, j.job_id, j.status, j.reason, j.exit_code, j.signal, j.attempts, j.started_at, "
+         "j.ended_at, j.duration_s, j.cpu_s, j.max_rss_bytes, j.description, j.allow_failure, r.log_dir, "
          "a.attempt, a.status, a.started_at, a.stdout_path, a.stderr_path "
          "FROM runs r JOIN jobs j ON j.run_id = r.run_id "
          "LEFT JOIN attempts a ON a.run_id = j.run_id AND a.position = j.position WHERE r.run_id = ? ")
-_ATTEMPTS = ("SELECT a.position, j.job_id, a.attempt, a.token, a.status, a.intended_at, a.stdout_path, a.stderr_path, a.pid, "
-             "a.pid_start, a.started_at, a.ended_at, a.exit_code, a.signal, a.reason, a.stop_reason, a.duration_s, a.cpu_s, "
-             "a.max_rss_bytes, a.survivors, r.log_dir "
+_ATTEMPTS = ("SELECT a.position, j.job_id, a.attempt, a.token, a.status, a.intended_at, a.stdout_path, a.stderr_path, "
+             "a.pid, a.pid_start, a.started_at, a.ended_at, a.exit_code, a.signal, a.reason, a.stop_reason, "
+             "a.duration_s, a.cpu_s, a.max_rss_bytes, a.survivors, r.log_dir "
              "FROM runs r JOIN jobs j ON j.run_id = r.run_id "
              "JOIN attempts a ON a.run_id = j.run_id AND a.position = j.position WHERE r.run_id = ? ")
 _EVENTS = "SELECT event_id, at, kind, run_id, application, job_id, who, why, details FROM events "
-_END_JOB = ("UPDATE jobs SET status = ?, reason = ?, attempts = ?, exit_code = ?, signal = ?, started_at = ?, ended_at = ?, "
-            "duration_s = ?, cpu_s = ?, max_rss_bytes = ? WHERE run_id = ? AND position = ? AND status = 'PENDING'")
+_INTEND = ("INSERT INTO attempts (run_id, position, attempt, token, status, intended_at, stdout_path, stderr_path) "
+           "VALUES (?, ?, ?, ?, 'QUEUED', ?, ?, ?)")
+_START_ATTEMPT = ("UPDATE attempts SET status = 'RUNNING', pid = ?, pid_start = ?, started_at = ? "
+                  "WHERE run_id = ? AND position = ? AND attempt = ? AND token = ? AND status = 'QUEUED'")
+_END_ATTEMPT = ("UPDATE attempts SET status = ?, exit_code = ?, signal = ?, reason = ?, stop_reason = ?, "
+                "started_at = COALESCE(?, started_at), ended_at = ?, duration_s = ?, cpu_s = ?, max_rss_bytes = ?, "
+                "survivors = ?, pid = COALESCE(?, pid), pid_start = COALESCE(?, pid_start) "
+                "WHERE run_id = ? AND position = ? AND attempt = ? AND token = ? AND ended_at IS NULL")
+_END_JOB = ("UPDATE jobs SET status = ?, reason = ?, attempts = ?, exit_code = ?, signal = ?, started_at = ?, "
+            "ended_at = ?, duration_s = ?, cpu_s = ?, max_rss_bytes = ? "
+            "WHERE run_id = ? AND position = ? AND status = 'PENDING'")
+_END_RUN = ("UPDATE runs SET status = ?, exit_code = ?, reason = ?, ended_at = ? "
+            "WHERE run_id = ? AND status = 'RUNNING'")
 _ADD_EVENT = ("INSERT INTO events (run_id, application, job_id, at, kind, who, why, details) "
               "VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
 
@@ -114,7 +125,7 @@ class History:
         :param readonly: change nothing; works while others write, and in a folder that cannot be written
         :param allow_network_fs: accept a network file system, at a price in speed
         :param lock_timeout_s: how long another writer is waited for
-        :raises DatabaseError: where the file cannot be used (``context["cause"]``); ``missing`` for a reader without a history
+        :raises DatabaseError: where the file cannot be used (``context["cause"]``; ``missing``: nothing to read yet)
         :raises MigrationError: where its schema is newer than ours, or older and it is only read
         """
         if not readonly and not os.path.lexists(path):
@@ -123,9 +134,10 @@ class History:
         try:
             left = pending(database, MIGRATIONS)
             if left and readonly:
-                raise MigrationError("%s has an older schema (%d, this executioner reads %d); run `executioner db migrate`" % (
-                    path, left[0].version - 1, MIGRATIONS[-1].version),
-                    context={"path": path, "found": left[0].version - 1, "known": MIGRATIONS[-1].version})
+                found, known = left[0].version - 1, MIGRATIONS[-1].version
+                raise MigrationError("%s has an older schema (%d, this executioner reads %d); run `executioner db "
+                                     "migrate`" % (database.where, found, known),
+                                     context={"path": database.where, "found": found, "known": known})
             if left:
                 apply_pending(database, MIGRATIONS)
         except BaseException:
@@ -175,9 +187,9 @@ class History:
                 database.execute("INSERT INTO configurations (config_hash, config_text) VALUES (?, ?)",
                                  (pipeline.config_hash, pipeline.config_text))
             run_id = database.insert(
-                "INSERT INTO runs (run_uuid, parent_run_id, application, status, reason, config_hash, config_path, options, "
-                "job_count, host, user_name, boot_id, runner_pid, runner_start, record_path, log_dir, started_at) "
-                "VALUES (?, ?, ?, 'RUNNING', '', ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?)",
+                "INSERT INTO runs (run_uuid, parent_run_id, application, status, reason, config_hash, config_path, "
+                "options, job_count, host, user_name, boot_id, runner_pid, runner_start, record_path, log_dir, "
+                "started_at) VALUES (?, ?, ?, 'RUNNING', '', ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?)",
                 (new.run_uuid, new.parent_run_id, pipeline.application, pipeline.config_hash, pipeline.config_path,
                  _json(new.options), len(pipeline.jobs), new.host, new.user, new.boot_id, new.runner_pid,
                  new.runner_start, new.started_at), "run_id")
@@ -264,10 +276,10 @@ class History:
 
         :param before: only runs with a smaller id
         """
-        rows = self._database.fetchall(
-            self._database.paged(_RUN + "WHERE application = ? AND run_id < ? AND status <> 'RUNNING' ORDER BY run_id DESC"),
-            (application, _NO_LIMIT if before is None else before, 1))
-        return self._run_record(rows[0]) if rows else None
+        query = _RUN + "WHERE application = ? AND run_id < ? AND status <> 'RUNNING' ORDER BY run_id DESC"
+        row = self._database.fetchone(self._database.paged(query),
+                                      (application, _NO_LIMIT if before is None else before, 1))
+        return None if row is None else self._run_record(row)
 
     def last_success(self, application: str) -> Optional[RunRecord]:
         """The newest run of an application that succeeded, without its jobs."""
@@ -275,7 +287,7 @@ class History:
         return found[0] if found else None
 
     def open_runs(self, application: Optional[str] = None) -> List[RunRecord]:
-        """Every run that is recorded as running, oldest first, without its jobs; whether its runner lives is not known here."""
+        """Every run recorded as running, oldest first, without its jobs; whether its runner lives is not known here."""
         return self.runs(application, RunStatus.RUNNING, limit=_NO_LIMIT)[::-1]
 
     def chain(self, run_id: int) -> List[RunRecord]:
@@ -299,26 +311,25 @@ class History:
         """
         wanted = text.strip()
         of = " of %s" % application if application is not None else ""
-        if wanted == "last" or (wanted[:1] == "-" and wanted[1:].isdigit()):
-            back = 1 if wanted == "last" else int(wanted[1:])
-            found = self.runs(application, limit=min(back, 1000000)) if back else []
-            if back and len(found) == back:
+        digits = wanted.lstrip("-")
+        if wanted == "last" or (wanted == "-" + digits and _is_number(digits, 6) and int(digits)):
+            back = 1 if wanted == "last" else int(digits)
+            found = self.runs(application, limit=back)
+            if len(found) == back:
                 return found[-1].run_id
-            raise ConfigurationError("no run %s%s: the history has %d" % (wanted, of, len(found)),
-                                     context={"run": text, "application": application})
-        if wanted.isdigit() and len(wanted) < 19:
+            problem = "there are only %d runs%s" % (len(found), of) if found else "there are no runs%s" % of
+        elif _is_number(wanted, 18):
             record = self.run(int(wanted), with_jobs=False)
             if record is not None:
                 return record.run_id
             newest = self.runs(application, limit=1)
-            raise ConfigurationError("no run %s%s" % (wanted, "; the newest%s is %d" % (of, newest[0].run_id) if newest
-                                                      else ": the history is empty"),
-                                     context={"run": text, "application": application})
-        named = self.last_run(wanted)
-        if named is not None:
-            return named.run_id
-        raise ConfigurationError("no run %r: expected a number, \"last\", -1 for the last one, or the name of an application "
-                                 "that has runs" % text, context={"run": text, "application": application})
+            problem = "the newest%s is %d" % (of, newest[0].run_id) if newest else "there are no runs%s" % of
+        else:
+            named = self.last_run(wanted)
+            if named is not None:
+                return named.run_id
+            problem = "expected a number, last, -1 for the last one, or the name of an application that has runs"
+        raise ConfigurationError("no run %s: %s" % (wanted, problem), context={"run": text, "application": application})
 
     def applications(self) -> List[str]:
         """The names of all applications that have runs, sorted."""
@@ -350,13 +361,13 @@ class History:
         """
         # One statement, so that a job and its attempts are of the same moment.
         query = _JOBS + "AND j.position > ? "
-        stored = sorted(set(statuses) & FINAL_STATUSES)
-        if statuses and len(stored) == len(set(statuses)):
-            query += "AND j.status IN (%s) " % ", ".join("?" * len(stored))
-        else:
-            stored = []
         values: List[SqlValue] = [run_id, after]
-        values += stored
+        if limit is not None and not statuses:
+            query += "AND j.position <= ? "
+            values.append(after + max(0, limit))
+        elif statuses and FINAL_STATUSES.issuperset(statuses):
+            query += "AND j.status IN (%s) " % ", ".join("?" * len(statuses))
+            values += statuses
         rows = self._database.fetchall(query + "ORDER BY j.position, a.attempt", values)
         last = {row[0]: row for row in rows}
         records = [self._job_record(row) for row in last.values()]
@@ -427,16 +438,17 @@ class History:
     def _run_record(self, row: Row) -> RunRecord:
         try:
             return RunRecord(
-                run_id=row[0], application=row[1], status=row[2], exit_code=row[3], config_path=row[4], started_at=row[5],
-                ended_at=row[6], reason=row[7], run_uuid=row[8], parent_run_id=row[9], config_hash=row[10],
-                job_count=row[11], options=_object(row[12]), host=row[13], user=row[14], boot_id=row[15],
-                runner_pid=row[16], runner_start=row[17], record_path=row[18], log_dir=row[19])
+                run_id=row[0], application=row[1], status=row[2], exit_code=row[3], config_path=row[4],
+                started_at=row[5], ended_at=row[6], reason=row[7], run_uuid=row[8], parent_run_id=row[9],
+                config_hash=row[10], job_count=row[11], options=_object(row[12]), host=row[13], user=row[14],
+                boot_id=row[15], runner_pid=row[16], runner_start=row[17], record_path=row[18], log_dir=row[19])
         except (ExecutionerError, TypeError, ValueError) as error:
             raise self._impossible("run", row[0], error) from error
 
     def _job_record(self, row: Row) -> JobRecord:
-        (position, job_id, status, reason, exit_code, signal, attempts, started_at, ended_at, duration_s, cpu_s, max_rss_bytes,
-         description, allow_failure, log_dir, attempt, attempt_status, attempt_started_at, stdout, stderr) = row
+        (position, job_id, status, reason, exit_code, signal, attempts, started_at, ended_at, duration_s, cpu_s,
+         max_rss_bytes, description, allow_failure, log_dir, attempt, attempt_status, attempt_started_at, stdout,
+         stderr) = row
         if status == JobStatus.PENDING and attempt is not None:
             status = attempt_status if attempt_status in (JobStatus.QUEUED, JobStatus.RUNNING) else JobStatus.RETRYING
             attempts, started_at = attempt, attempt_started_at
@@ -512,37 +524,29 @@ class RunJournal:
         database = self._database
         if rows.intended:
             try:
-                database.executemany(
-                    "INSERT INTO attempts (run_id, position, attempt, token, status, intended_at, stdout_path, stderr_path) "
-                    "VALUES (?, ?, ?, ?, 'QUEUED', ?, ?, ?)", rows.intended)
+                database.executemany(_INTEND, rows.intended)
             except DatabaseError as error:
                 if error.context.get("cause") == "constraint":
-                    raise InternalError("this is a bug: run %d: an attempt is intended twice, or for a job that it has not: %s"
-                                        % (self._run_id, error.message)) from error
+                    raise InternalError("this is a bug: run %d: an attempt is intended twice, or for a job that is not "
+                                        "there: %s" % (self._run_id, error.message)) from error
                 raise
         if rows.started:
-            self._attempts(
-                "UPDATE attempts SET status = 'RUNNING', pid = ?, pid_start = ?, started_at = ? "
-                "WHERE run_id = ? AND position = ? AND attempt = ? AND token = ? AND status = 'QUEUED'",
-                [_started_values(self._run_id, event) for event in rows.started.values()])
+            self._set_attempts(_START_ATTEMPT,
+                               [_started_values(self._run_id, event) for event in rows.started.values()])
         if rows.ended:
-            self._attempts(
-                "UPDATE attempts SET status = ?, exit_code = ?, signal = ?, reason = ?, stop_reason = ?, "
-                "started_at = COALESCE(?, started_at), ended_at = ?, duration_s = ?, cpu_s = ?, max_rss_bytes = ?, survivors = ?, "
-                "pid = COALESCE(?, pid), pid_start = COALESCE(?, pid_start) "
-                "WHERE run_id = ? AND position = ? AND attempt = ? AND token = ? AND ended_at IS NULL", rows.ended)
+            self._set_attempts(_END_ATTEMPT, rows.ended)
         if rows.jobs and database.executemany(_END_JOB, rows.jobs) != len(rows.jobs):
             raise InternalError("this is a bug: run %d: a final status would be overwritten, among jobs at %s" % (
                 self._run_id, ", ".join(str(values[-1]) for values in rows.jobs[:20])))
         if rows.events:
             database.executemany(_ADD_EVENT, rows.events)
         for event in rows.run_ends:
-            if database.execute("UPDATE runs SET status = ?, exit_code = ?, reason = ?, ended_at = ? "
-                                "WHERE run_id = ? AND status = 'RUNNING'",
-                                (event.status, event.exit_code, event.reason, event.at, self._run_id)) != 1:
-                raise InternalError("this is a bug: run %d has ended before" % self._run_id)
+            values = (event.status, event.exit_code, event.reason, event.at, self._run_id)
+            if event.run_id != self._run_id or database.execute(_END_RUN, values) != 1:
+                raise InternalError("this is a bug: run %d has ended before, or another is meant: %d"
+                                    % (self._run_id, event.run_id))
 
-    def _attempts(self, sql: str, values: List[Tuple[SqlValue, ...]]) -> None:
+    def _set_attempts(self, sql: str, values: List[Tuple[SqlValue, ...]]) -> None:
         """Compare and set: where less was set than asked for, each attempt must at least be the one that is meant."""
         if self._database.executemany(sql, values) == len(values):
             return
@@ -550,7 +554,7 @@ class RunJournal:
             if self._database.fetchone(
                     "SELECT 1 FROM attempts WHERE run_id = ? AND position = ? AND attempt = ? AND token = ?",
                     row[-4:]) is None:
-                raise InternalError("this is a bug: run %d: attempt %s (job %s, attempt %s) was never intended" % (
+                raise InternalError("this is a bug: run %d: attempt %r (job %r, attempt %r) was never intended" % (
                     self._run_id, row[-1], row[-3], row[-2]))
 
 
@@ -631,13 +635,18 @@ def _ended_values(run_id: int, event: AttemptEnded, started: Optional[AttemptSta
 def _job_values(run_id: int, event: JobEnded) -> Tuple[SqlValue, ...]:
     if event.status not in FINAL_STATUSES:
         raise InternalError("this is a bug: job %s ends as %r" % (event.job_id, event.status))
-    return (event.status, storable(event.reason), event.attempts, storable(event.exit_code), event.signal, event.started_at,
-            event.at, event.duration_s, event.cpu_s, storable(event.max_rss_bytes), run_id, event.position)
+    return (event.status, storable(event.reason), event.attempts, storable(event.exit_code), event.signal,
+            event.started_at, event.at, event.duration_s, event.cpu_s, storable(event.max_rss_bytes),
+            run_id, event.position)
 
 
 def _absolute(folder: str, path: str) -> str:
     """What ``RunJournal`` made relative to the run's folder."""
     return path if not path or path.startswith("/") or not folder else folder.rstrip("/") + "/" + path
+
+
+def _is_number(text: str, most_digits: int) -> bool:
+    return 0 < len(text) <= most_digits and all("0" <= character <= "9" for character in text)
 
 
 def _json(value: Union[Dict[str, Any], List[str]]) -> str:

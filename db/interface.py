@@ -16,8 +16,8 @@ SqlValue = Union[None, int, float, str, bytes]
 Row = Tuple[Any, ...]
 
 #: What can be wrong with a database, for machines.
-CAUSES = ("cannot_open", "constraint", "disk_full", "foreign", "io_error", "locked", "malformed", "missing", "network_fs",
-          "not_a_database", "not_a_file", "other", "readonly", "value")
+CAUSES = ("cannot_open", "constraint", "disk_full", "foreign", "io_error", "locked", "malformed", "missing",
+          "network_fs", "not_a_database", "not_a_file", "other", "readonly", "value")
 
 _SMALLEST, _LARGEST = -(1 << 63), (1 << 63) - 1
 

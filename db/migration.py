@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Dict, List, Sequence, Tuple
 
 from db.interface import DatabaseInterface
-from jobs.exceptions import DatabaseError, MigrationError, StorageError
+from jobs.exceptions import MigrationError, StorageError
 
 __all__ = ["Migration", "apply_pending", "pending"]
+
+#: Causes that say nothing against a migration.
+_NOT_ITS_FAULT = ("disk_full", "locked", "readonly", "io_error")
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def apply_pending(database: DatabaseInterface, migrations: Sequence[Migration]) 
                         "INSERT INTO schema_version (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)",
                         (migration.version, migration.name, migration.checksum(database.dialect), database.now()))
             except StorageError as error:
-                if isinstance(error, DatabaseError) and error.context.get("cause") in ("disk_full", "locked", "readonly"):
+                if error.context.get("cause") in _NOT_ITS_FAULT:
                     raise
                 raise MigrationError(
                     "%s: migration %d (%s) failed and was undone: %s%s" % (

@@ -1,7 +1,7 @@
-"""The history in one SQLite file: durable against a power cut, one writer at a time, and never harmed by being looked at.
+"""The history in one SQLite file: durable against a power cut, one writer at a time, never harmed by being looked at.
 
-- ``WAL`` with ``synchronous=FULL``: an acknowledged commit survives a power cut (NORMAL was measured to forget whole runs).
-- Every write transaction is ``BEGIN IMMEDIATE`` under the writer's ``flock``; so are checkpoints, VACUUM and the last close.
+- ``WAL`` with ``synchronous=FULL``: a commit survives a power cut (NORMAL was measured to forget whole runs).
+- Every write transaction is ``BEGIN IMMEDIATE`` under the writer's ``flock``; so are checkpoints and the last close.
 - Readers open the file ``mode=ro`` and can neither write nor checkpoint.
 - A new file is built beside its place and renamed: there is a whole history or none, whenever the process dies.
 - A file that is damaged or not ours is told apart before anything could change it.
@@ -11,7 +11,6 @@ a rollback journal with ``synchronous=EXTRA``.
 """
 import os
 import sqlite3
-import sys
 from contextlib import contextmanager
 from typing import Callable, Iterator, Optional
 
@@ -71,6 +70,7 @@ class SQLiteAdapter(SQLiteStatements):
         """
         path = os.path.abspath(path)
         journal_mode = _journal_mode(path, allow_network_fs)
+        _require_writable(path, os.path.dirname(path), "its folder")
         lock = WriterLock(lock_path(path), lock_timeout_s)
         lock.acquire()
         try:
@@ -144,8 +144,10 @@ class SQLiteAdapter(SQLiteStatements):
         :raises DatabaseError: where the copy cannot be made; ``target`` is as it was then
         """
         with replaced_by(os.path.abspath(target)) as temporary:
-            if sys.version_info >= (3, 7):
-                copy_by_connection(self._live(), temporary)
+            # New in Python 3.7.
+            by_connection = getattr(self._live(), "backup", None)
+            if by_connection is not None:
+                copy_by_connection(by_connection, temporary)
                 return
             with self.exclusive():
                 if self._journal_mode == "wal" and not self.checkpoint():
@@ -176,9 +178,8 @@ class SQLiteAdapter(SQLiteStatements):
     def _open(self) -> None:
         folder = os.path.dirname(self._path)
         if not self._readonly:
-            for needed, what in ((self._path, "the file"), (folder, "its folder")):
-                if not os.access(needed, os.W_OK):
-                    raise refusal(self._path, "readonly", "no right to write %s" % what)
+            _require_writable(self._path, self._path, "the file")
+            _require_writable(self._path, folder, "its folder")
         try:
             self._begin("mode=ro" if self._readonly else "mode=rw")
         except DatabaseError as error:
@@ -246,6 +247,13 @@ class SQLiteAdapter(SQLiteStatements):
         release(self._key)
         if self._lock is not None:
             self._lock.close()
+
+
+def _require_writable(path: str, needed: str, what: str) -> None:
+    if not os.path.exists(needed):
+        raise refusal(path, "cannot_open", "%s is not there" % what, "make it, or choose another --home")
+    if not os.access(needed, os.W_OK):
+        raise refusal(path, "readonly", "no right to write %s" % what)
 
 
 def _journal_mode(path: str, allow_network_fs: bool) -> str:

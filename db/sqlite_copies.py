@@ -10,7 +10,6 @@ from db.interface import DatabaseInterface
 from db.sqlite_errors import refusal, translated
 from db.sqlite_file import APPLICATION_ID, file_uri
 from db.sqlite_statements import SQLiteStatements
-from jobs.exceptions import InternalError
 
 __all__ = ["build_file", "copy_by_child", "copy_by_connection", "replaced_by"]
 
@@ -59,19 +58,18 @@ def replaced_by(path: str) -> Iterator[str]:
     _sync_folder(os.path.dirname(path))
 
 
-def copy_by_connection(connection: sqlite3.Connection, target: str) -> None:
-    """Copy a database page by page, others reading and writing it meanwhile. Python 3.7 and newer.
+def copy_by_connection(backup: Callable[[sqlite3.Connection], None], target: str) -> None:
+    """Copy a database page by page, others reading and writing it meanwhile.
 
+    :param backup: ``sqlite3.Connection.backup`` of the database (Python 3.7 and newer)
     :param target: an empty file
     :raises DatabaseError: where that fails
     """
-    if sys.version_info < (3, 7):
-        raise InternalError("this is a bug: Python 3.6 cannot copy by connection")
     try:
         copy = sqlite3.connect(file_uri(target, "mode=rw"), isolation_level=None, uri=True)
         try:
             copy.execute("PRAGMA synchronous=OFF")
-            connection.backup(copy)
+            backup(copy)
         finally:
             copy.close()
     except sqlite3.Error as error:

@@ -1,6 +1,6 @@
 """What SQLite says, as one clear line: which file, what is wrong with it, and what to do.
 
-Python 3.6 tells the kind of a failure by its text alone, so the text decides on every version; SQLite has kept these since 3.7.
+Python 3.6 tells the kind of a failure by its text alone, so the text decides on every version; SQLite keeps them.
 """
 import sqlite3
 from typing import Dict, Tuple, Union
@@ -72,7 +72,7 @@ def translated(error: Union[sqlite3.Error, sqlite3.Warning, OverflowError, Unico
         if part in lowered:
             return refusal(path, cause, text)
     if isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
-        return InternalError(_one_line("this is a bug: %s: %s" % (path, text)), context={"path": path, "cause": "other"})
+        return InternalError(_one_line("this is a bug: %s: %s" % (path, text)), context={"path": path})
     return refusal(path, "other", text)
 
 

@@ -1,7 +1,7 @@
-"""What can be told about a SQLite file before SQLite opens it: whether it is ours, whole, and in a place where it can live.
+"""What is told about a SQLite file before SQLite opens it: whether it is ours and whole, and can live where it lies.
 
-A file that is refused here was read and nothing more. POSIX locks belong to a process and vanish as soon as it closes *any*
-descriptor of the file, so the file is never opened here while a connection of this process has it open.
+A file that is refused here was read and nothing more. POSIX locks belong to a process and vanish as soon as it closes
+*any* descriptor of the file, so the file is never opened here while a connection of this process has it open.
 """
 import os
 import stat
@@ -12,8 +12,8 @@ from typing import Dict, Optional, Tuple
 from db.sqlite_errors import refusal
 from jobs.exceptions import DatabaseError
 
-__all__ = ["APPLICATION_ID", "FileKey", "claim", "file_uri", "is_left_from_before_boot", "network_file_system", "release",
-           "side_file_size"]
+__all__ = ["APPLICATION_ID", "FileKey", "claim", "file_uri", "is_left_from_before_boot", "network_file_system",
+           "release", "side_file_size"]
 
 #: ``EXEC``: what ``file`` and we find at offset 68 of our databases.
 APPLICATION_ID = 0x45584543
@@ -22,12 +22,12 @@ _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
 #: Where neither shared memory nor POSIX locks can be trusted between hosts.
 _NETWORK_TYPES = frozenset((
-    "9p", "acfs", "afs", "afpfs", "beegfs", "ceph", "cifs", "coda", "davfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs",
-    "nfs", "nfs3", "nfs4", "ocfs2", "orangefs", "pvfs2", "smb", "smb2", "smb3", "smbfs", "vboxsf", "vmhgfs",
+    "9p", "acfs", "afs", "afpfs", "beegfs", "ceph", "cifs", "coda", "davfs", "gfs2", "glusterfs", "gpfs", "lustre",
+    "ncpfs", "nfs", "nfs3", "nfs4", "ocfs2", "orangefs", "pvfs2", "smb", "smb2", "smb3", "smbfs", "vboxsf", "vmhgfs",
 ))
 _NETWORK_FUSE = frozenset((
-    "afpfs", "ceph", "cephfs", "davfs", "davfs2", "gcsfuse", "glusterfs", "goofys", "juicefs", "lustre", "mfs", "rclone", "s3fs",
-    "sshfs", "smbnetfs", "vmhgfs-fuse", "weed",
+    "afpfs", "ceph", "cephfs", "davfs", "davfs2", "gcsfuse", "glusterfs", "goofys", "juicefs", "lustre", "mfs",
+    "rclone", "s3fs", "smbnetfs", "sshfs", "vmhgfs-fuse", "weed",
 ))
 
 FileKey = Tuple[int, int]
@@ -54,7 +54,7 @@ def claim(path: str) -> FileKey:
                           "it was left as it is: move it away, or choose another --home")
         key = (found.st_dev, found.st_ino)
         if key not in _OPEN:
-            _check_header(path, found)
+            _check_header(path, found.st_size)
         _OPEN[key] = _OPEN.get(key, 0) + 1
         return key
 
@@ -132,13 +132,14 @@ def _is_network(kind: str) -> bool:
     return kind in _NETWORK_TYPES
 
 
-def _check_header(path: str, found: os.stat_result) -> None:
-    if found.st_size == 0:
+def _check_header(path: str, size: int) -> None:
+    if size == 0:
         raise refusal(path, "not_a_database", "it is empty (0 bytes)")
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             header = os.pread(descriptor, _HEADER_BYTES, 0)
+            missing = _bytes_missing(path, descriptor) if len(header) == _HEADER_BYTES else ""
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -146,18 +147,32 @@ def _check_header(path: str, found: os.stat_result) -> None:
     if not _MAGIC.startswith(header[:16]):
         raise refusal(path, "not_a_database")
     if len(header) < _HEADER_BYTES:
-        raise refusal(path, "malformed", "only %d bytes are left" % found.st_size)
-    # The change counter at 24 and its copy at 92 agree where the number of pages at 28 can be trusted.
-    page_size, changes, pages = struct.unpack(">H6xII", header[16:32])
-    application, counted_at = struct.unpack(">I20xI", header[68:96])
+        raise refusal(path, "malformed", "only %d bytes are left" % size)
+    application = struct.unpack(">I", header[68:72])[0]
     if application != APPLICATION_ID:
         raise refusal(path, "foreign", "application id %08x" % application)
-    page_size = 65536 if page_size == 1 else page_size
-    # With a log beside it the file may rightly be shorter: what is missing is in the log.
-    if side_file_size(path, "-wal") or side_file_size(path, "-journal"):
-        return
-    if changes == counted_at and found.st_size < pages * page_size:
-        raise refusal(path, "malformed", "expected %d bytes, found %d" % (pages * page_size, found.st_size))
+    if missing:
+        raise refusal(path, "malformed", missing)
+
+
+def _bytes_missing(path: str, descriptor: int) -> str:
+    """What is missing at the end of the file, if anything; with a log beside it nobody can say: it may be there."""
+    for _ in range(3):
+        # Somebody may be copying the log into the file right now: it has grown when we look again.
+        if _has_log(path):
+            return ""
+        header = os.pread(descriptor, _HEADER_BYTES, 0)
+        size = os.fstat(descriptor).st_size
+        page_size, pages = struct.unpack(">H10xI", header[16:32])
+        page_size = 65536 if page_size == 1 else page_size
+        # The change counter at 24 and its copy at 92 agree where the number of pages at 28 can be trusted.
+        if header[92:96] != header[24:28] or size >= pages * page_size or _has_log(path):
+            return ""
+    return "expected %d bytes, found %d" % (pages * page_size, size)
+
+
+def _has_log(path: str) -> bool:
+    return bool(side_file_size(path, "-wal") or side_file_size(path, "-journal"))
 
 
 def _kind(mode: int) -> str:

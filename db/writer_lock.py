@@ -1,7 +1,7 @@
 """The lock that lets one writer at a time to a SQLite file.
 
-SQLite keeps writers apart by itself, but less fairly, and its versions up to 3.51.2 can lose a reset of the write-ahead log when
-two connections write and checkpoint at the same moment. One ``flock`` around everything that writes rules that out.
+SQLite keeps writers apart by itself, but less fairly, and its versions up to 3.51.2 can damage the file when two
+connections write and checkpoint at the same moment. One ``flock`` around everything that writes rules that out.
 The descriptor stays open between uses: taking and giving back costs a few microseconds.
 """
 import errno
@@ -11,6 +11,7 @@ import time
 from typing import Optional
 
 from db.sqlite_errors import refusal
+from jobs.exceptions import StorageError
 from jobs.private_files import open_private
 
 __all__ = ["WriterLock", "lock_path"]
@@ -66,7 +67,7 @@ class WriterLock:
         pause = _FIRST_PAUSE_S
         while True:
             if self._descriptor < 0:
-                self._descriptor = open_private(self.path, os.O_RDWR)
+                self._descriptor = self._open()
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -84,6 +85,14 @@ class WriterLock:
                 # Somebody removed the file: a lock on it would keep nobody out.
                 os.close(self._descriptor)
                 self._descriptor = -1
+
+    def _open(self) -> int:
+        try:
+            return open_private(self.path, os.O_RDWR)
+        except StorageError as error:
+            if error.context.get("errno") in (errno.ENOSPC, errno.EDQUOT):
+                raise refusal(self.path, "disk_full") from None
+            raise
 
     def _bears_the_name(self) -> bool:
         ours = os.fstat(self._descriptor)

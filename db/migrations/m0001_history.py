@@ -2,15 +2,16 @@
 
 Never edit a migration that was released: its checksum is in every database. Write the next one.
 
-- ``runs``: ``run_id`` counts up and is never given twice, since output folders bear it; the home's UUID in ``meta`` makes it
-  unique elsewhere. ``record_path`` is the keeper's record; ``boot_id``, ``runner_pid`` and ``runner_start`` name the runner.
-- ``jobs``: one row per job of a run, made with the run. ``status`` is ``PENDING`` until it is final: that a job is queued,
-  running or waiting for its next attempt follows from ``attempts``, and costs no write.
-- ``attempts``: ``status`` is ``QUEUED`` (intended), ``RUNNING`` (started) or final. Paths inside the run's ``log_dir`` are kept
-  relative to it. A token needs no index of its own: it is compared, never searched for.
+- ``runs``: ``run_id`` counts up and is never given twice, since output folders bear it; the home's UUID in ``meta``
+  makes it unique elsewhere. ``record_path`` is the keeper's record; ``boot_id``, ``runner_pid`` and ``runner_start``
+  name the runner.
+- ``jobs``: one row per job of a run, made with the run. ``status`` is ``PENDING`` until it is final: that a job is
+  queued, running or waiting for its next attempt follows from ``attempts``, and costs no write.
+- ``attempts``: ``status`` is ``QUEUED`` (intended), ``RUNNING`` (started) or final. Paths inside the run's ``log_dir``
+  are kept relative to it. A token needs no index of its own: it is compared, never searched for.
 - ``events``: who did what and why; ``application`` only where no run is meant.
 
-Everything that belongs to a run lies together in its B-trees, so a commit touches few pages however large the history is.
+What belongs to a run lies together in each B-tree, so a commit touches few pages however large the history is.
 """
 from db.migration import Migration
 
