@@ -91,12 +91,17 @@ class Engine:
     def run(self) -> RunOutcome:
         """Run until every job is final.
 
+        What was decided beforehand (``Scheduler``'s ``given``) is already in the history, in the commit that made the
+        run; it is told to the observers and not committed again.
+
         :raises StorageError: where results cannot be kept and waiting did not help; the run can be resumed
         """
         self._unsaved.append(RunStarted(
             self._run.run_id, self._run.run_uuid, self._pipeline.application, self._pipeline.config_path,
             len(self._pipeline.jobs), self._scheduler.slots, self._run.started_at))
         self._scheduler.begin(self._clock.monotonic())
+        known = [finished for finished in self._scheduler.take_finished() if self._keep_unless_given(finished)]
+        self._tell([self._job_ended(finished) for finished in known])
         self._turn([])
         while not self._scheduler.is_over or self._unsaved:
             if not self._journal.flushed():
@@ -240,6 +245,12 @@ class Engine:
                                                 retry.reason, self._clock.wall()))
         for finished in self._scheduler.take_finished():
             self._unsaved.append(self._job_ended(finished))
+
+    def _keep_unless_given(self, finished: Finished) -> bool:
+        given = self._scheduler.is_given(finished.position)
+        if not given:
+            self._unsaved.append(self._job_ended(finished))
+        return given
 
     def _job_ended(self, finished: Finished) -> JobEnded:
         position, outcome = finished.position, finished.outcome

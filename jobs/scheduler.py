@@ -287,6 +287,10 @@ class Scheduler:
         """Whether the job has a process."""
         return self.state[position] == RUNNING
 
+    def is_given(self, position: int) -> bool:
+        """Whether the job was decided beforehand."""
+        return position in self._given
+
     def in_postcheck(self, position: int) -> bool:
         """Whether the job's process is gone and its post-checks decide."""
         return self.state[position] == POSTCHECK

@@ -104,12 +104,13 @@ class RecordingExecutor(SimulatedExecutor):
 class SimulatedJournal:
     """Keeps what is committed, checks each event against the rules, and can be out of order for a while."""
 
-    def __init__(self, pipeline, ledger, rnd, fails):
+    def __init__(self, pipeline, ledger, rnd, fails, given):
         self.pipeline = pipeline
         self.ledger = ledger
         self.rnd = rnd
         self.fails = fails
-        self.final = {}
+        # What was decided beforehand stands in the history before the run begins.
+        self.final = {position: decided.status for position, decided in given.items()}
         self.intended = set()
         self.attempt_status = {}
         self.barred = False
@@ -244,7 +245,8 @@ def run_seed(seed):
     check_rnd = random.Random(seed + 3)
     checks = SimulatedChecks(lambda: check_rnd.random() < 0.7)
     executor = RecordingExecutor(pipeline.max_workers, clock, behave, ledger, signal_times, checks)
-    journal = SimulatedJournal(pipeline, ledger, random.Random(seed + 2), rnd.choice((0.0, 0.0, 0.0, 0.2)))
+    journal = SimulatedJournal(pipeline, ledger, random.Random(seed + 2), rnd.choice((0.0, 0.0, 0.0, 0.2)),
+                               given)
     if any(g.counts_as_met for g in given.values()):
         journal._check_dependencies = lambda position, attempt: None
     engine = Engine(pipeline, RunContext(1, "u%d" % seed, clock.wall(), "/nowhere"), scheduler, executor, journal, [],
