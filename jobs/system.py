@@ -1,12 +1,23 @@
 """The calls to the operating system that tests want to fail, and the real clock.
 
-The keeper and what stands around it reach these calls by attribute (``system.write(...)``), so that a test can put a failing
-one in place. Kept free of heavy imports: the keeper loads this module too.
+The keeper and what stands around it reach these calls by attribute (``system.write(...)``), so that a test can put a
+failing one in place. Kept free of heavy imports: the keeper loads this module too.
 """
 import os
 import time
 
-__all__ = ["SystemClock", "chdir", "close", "kill", "killpg", "open_file", "stat", "unlink", "wait4", "write"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    try:
+        # What ``signal`` wraps: its enumerations alone cost as much as the rest of the keeper's start.
+        import _signal as signal
+    except ImportError:
+        import signal
+
+__all__ = ["SystemClock", "chdir", "close", "kill", "killpg", "open_file", "signal", "stat", "unlink", "wait4",
+           "write"]
 
 open_file = os.open
 close = os.close

@@ -1,11 +1,7 @@
-"""How an attempt ended, from what the kernel said: status, exit code, signal, and a reason that a person can read. Pure."""
+"""How an attempt ended: status, exit code, signal, and a reason that a person can read. Pure."""
 import os
 
-try:
-    # Without the module ``signal``, whose enumerations cost more than the rest of the keeper's start.
-    import _signal
-except ImportError:
-    import signal as _signal  # type: ignore[no-redef]
+from jobs.system import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,23 +16,23 @@ _STOP_STATUSES = {"timeout": "TIMEOUT", "total_timeout": "TIMEOUT", "run_timeout
                   "output_limit": "FAILED"}
 _STOP_TEXTS = {"timeout": "timeout", "total_timeout": "total timeout", "run_timeout": "run timeout",
                "cancel": "cancelled", "output_limit": "too much output"}
-_SIGNAL_NAMES = {}  # type: Dict[int, str]
+_SIGNAL_NAMES: "Dict[int, str]" = {}
 
 
 def signal_name(number: int) -> str:
     """``SIGKILL`` for 9; ``SIGRTMIN+3`` for a real-time signal; ``signal 99`` for none."""
     if not _SIGNAL_NAMES:
-        for name in dir(_signal):
-            value = getattr(_signal, name)
+        for name in dir(signal):
+            value = getattr(signal, name)
             if name.startswith("SIG") and name.isalpha() and isinstance(value, int):
                 _SIGNAL_NAMES.setdefault(int(value), name)
         for preferred in ("SIGABRT", "SIGCHLD", "SIGIO"):
-            if hasattr(_signal, preferred):
-                _SIGNAL_NAMES[int(getattr(_signal, preferred))] = preferred
+            if hasattr(signal, preferred):
+                _SIGNAL_NAMES[int(getattr(signal, preferred))] = preferred
     known = _SIGNAL_NAMES.get(number)
-    if known is not None and number != getattr(_signal, "SIGRTMAX", 0):
+    if known is not None and number != getattr(signal, "SIGRTMAX", 0):
         return known
-    first, last = int(getattr(_signal, "SIGRTMIN", 0)), int(getattr(_signal, "SIGRTMAX", -1))
+    first, last = int(getattr(signal, "SIGRTMIN", 0)), int(getattr(signal, "SIGRTMAX", -1))
     if first <= number <= last:
         return "SIGRTMIN+%d" % (number - first) if number > first else "SIGRTMIN"
     return "signal %d" % number
@@ -76,8 +72,8 @@ def judge(wait_status: "Optional[int]", success_codes: "Collection[int]", stop_r
         return "ERROR", refusal[0], None, refusal[1]
     if wait_status is None:
         return "LOST", None, None, "its exit status is not known: another process took it"
-    exit_code = None  # type: Optional[int]
-    ended_by = None  # type: Optional[str]
+    exit_code: "Optional[int]" = None
+    ended_by: "Optional[str]" = None
     if os.WIFSIGNALED(wait_status):
         ended_by = signal_name(os.WTERMSIG(wait_status))
     else:

@@ -1,0 +1,1 @@
+"""How attempts are run: as processes of this machine (``local``), or not at all (``simulated``)."""

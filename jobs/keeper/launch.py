@@ -1,0 +1,104 @@
+"""The runner's side: starting a keeper.
+
+The keeper is a fresh interpreter that gets its code over the pipe, as code objects that the runner's import system
+has found: so it is the same from a checkout, an install and a zip file, and it does not matter what becomes of the
+files during the run. The runner keeps the code for a second keeper, should the first one die.
+"""
+import marshal
+import os
+import struct
+import sys
+from types import ModuleType
+from typing import List, Sequence, Tuple
+
+from jobs import keeper, system
+from jobs.exceptions import InternalError
+from jobs.keeper import loop, messages, nursery, processes, record, spawn, verdict
+
+__all__ = ["Launcher"]
+
+#: In an order in which each finds what it imports.
+_MODULES: Tuple[ModuleType, ...] = (system, keeper, messages, record, verdict, processes, spawn, nursery, loop)
+#: Reads the code from the pipe, makes the modules of it, and runs the loop.
+_BOOTSTRAP = """\
+import os,sys,marshal
+r,w,o=map(int,sys.argv[2:5])
+def read(n):
+ b=b''
+ while len(b)<n:
+  p=os.read(r,n-len(b))
+  if not p:sys.exit(71)
+  b+=p
+ return b
+m=sys.modules;m['jobs']=type(sys)('jobs');m['jobs'].__path__=[]
+for n,c,p in marshal.loads(read(int.from_bytes(read(4),'big'))):
+ x=m[n]=type(sys)(n)
+ if p:x.__path__=[]
+ a,_,z=n.rpartition('.')
+ setattr(m[a],z,x)
+ exec(c,x.__dict__)
+m['jobs.keeper.loop'].main(r,w,o)
+"""
+
+
+def _code_of(modules: Sequence[ModuleType]) -> bytes:
+    parts = []
+    for module in modules:
+        loader = module.__spec__.loader if module.__spec__ is not None else None
+        get_code = getattr(loader, "get_code", None)
+        code = get_code(module.__name__) if get_code is not None else None
+        if code is None:
+            raise InternalError("the code of %s cannot be found for the keeper" % module.__name__)
+        parts.append((module.__name__, code, hasattr(module, "__path__")))
+    data = marshal.dumps(parts)
+    return struct.pack(">I", len(data)) + data
+
+
+class Launcher:
+    """Starts keepers.
+
+    :param extra_modules: further modules that the keeper executes before its loop (tests put failing system calls in
+    place so)
+    :raises InternalError: where the keeper's code cannot be found
+    """
+
+    def __init__(self, extra_modules: Sequence[ModuleType] = ()) -> None:
+        self._code = _code_of(_MODULES[:-1] + tuple(extra_modules) + _MODULES[-1:])
+        self._spawner = spawn.Spawner()
+
+    def launch(self, output_fd: int, name: str) -> Tuple[int, messages.Channel]:
+        """Start a keeper; it is not waited for.
+
+        :param output_fd: descriptor of the folder for output files
+        :param name: stands in its command line, for people
+        :returns: its pid, and the channel to it
+        :raises OSError: where it cannot be started
+        """
+        interpreter = sys.executable or "/proc/self/exe"
+        opened: List[int] = []
+        inherited: List[int] = []
+        try:
+            keeper_reads, we_write = os.pipe()
+            opened += [keeper_reads, we_write]
+            we_read, keeper_writes = os.pipe()
+            opened += [we_read, keeper_writes]
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            opened.append(null)
+            for fd in (keeper_reads, keeper_writes, output_fd):
+                copy = os.dup(fd)
+                opened.append(copy)
+                inherited.append(copy)
+                os.set_inheritable(copy, True)
+            argv = [interpreter, "-I", "-S", "-c", _BOOTSTRAP, "executioner-keeper"]
+            argv += [str(fd) for fd in inherited] + [name]
+            pid = self._spawner.spawn(os.fsencode(interpreter), [os.fsencode(word) for word in argv],
+                                      dict(os.environb), (null, null, null))
+        except OSError:
+            for fd in opened:
+                os.close(fd)
+            raise
+        for fd in [keeper_reads, keeper_writes, null] + inherited:
+            os.close(fd)
+        channel = messages.Channel(we_read, we_write)
+        channel.send_bytes(self._code)
+        return pid, channel

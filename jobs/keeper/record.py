@@ -1,0 +1,243 @@
+"""The record file of a run: what the keeper started and how it ended, in lines that outlive runner and keeper.
+
+Format 1, plain ASCII. A line is a kind, a token, and ``name=value`` pairs, and ends with `` .``: a line without that
+end was torn and
+tells nothing. Values are percent-encoded; a pair that is missing was empty or unknown::
+
+    executioner-record 1 boot=<boot id> keeper=<pid> keeper_start=<clock ticks since boot> at=<epoch seconds> .
+    started TOKEN at=1700000000.123456 mono=5123.123456 .
+    process TOKEN pid=4711 pid_start=512345 .
+    unstarted TOKEN .
+    ended TOKEN status=SUCCESS exit_code=0 ... .
+    closed - at=1700000009.000000 .
+
+``started`` stands there before the process exists; ``unstarted`` takes it back (the system was short of something,
+and it is tried again); ``ended`` stands there before the runner is told. A first line is added by each keeper of the
+run. The keeper holds an ``flock`` on the file as long as it lives: who can take it knows that no keeper is left.
+Nothing is synchronised to the disk: after a power cut another boot id tells that the last lines may be missing.
+"""
+import errno
+import fcntl
+import os
+
+from jobs import system
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, Mapping, Optional, Tuple
+    # In the order of ENDED_FIELDS.
+    Facts = Tuple[str, str, Optional[int], Optional[str], str, str, Optional[float], Optional[float], Optional[float],
+                  Optional[float], Optional[int], Tuple[str, ...]]
+
+__all__ = ["ENDED_FIELDS", "RecordBusy", "RecordWriter", "RecordedAttempt", "RecordedRun", "is_keeper_alive",
+           "read_record"]
+
+FORMAT = b"executioner-record 1"
+#: What is known of an ended attempt, in the order in which it travels.
+ENDED_FIELDS = ("token", "status", "exit_code", "signal", "reason", "stop_reason", "started_at", "ended_at",
+                "duration_s", "cpu_s", "max_rss_bytes", "survivors")
+_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+:/,().")
+_END = b" .\n"
+#: Refused for the moment: the line is kept and tried again.
+_SHORTAGES = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EAGAIN, errno.ENOMEM))
+
+
+class RecordBusy(Exception):
+    """Another keeper holds the record."""
+
+
+def _quoted(text: str) -> bytes:
+    data = text.encode("utf-8", "surrogatepass")
+    if _PLAIN.issuperset(data):
+        return data
+    return b"".join(b"%c" % byte if byte in _PLAIN else b"%%%02X" % byte for byte in data)
+
+
+def _unquoted(data: bytes) -> str:
+    if b"%" not in data:
+        return data.decode("ascii")
+    parts = data.split(b"%")
+    plain = parts[0] + b"".join(bytes((int(part[:2], 16),)) + part[2:] for part in parts[1:])
+    return plain.decode("utf-8", "surrogatepass")
+
+
+class RecordWriter:
+    """Appends to the record file. Lines gather until ``flush``, which writes them in one call.
+
+    :param lock: hold the keeper's lock for as long as this is open
+    :raises OSError: where the file cannot be opened
+    :raises RecordBusy: where another keeper holds it
+    """
+
+    def __init__(self, path: bytes, lock: bool = True) -> None:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.fd = system.open_file(path, flags, 0o600)
+        self._pending = bytearray()
+        try:
+            if lock:
+                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            size = os.fstat(self.fd).st_size
+            if size and os.pread(self.fd, 1, size - 1) != b"\n":
+                self._pending += b"\n"
+        except BlockingIOError:
+            os.close(self.fd)
+            raise RecordBusy()
+        except OSError:
+            os.close(self.fd)
+            raise
+
+    def header(self, boot_id: str, pid: int, pid_start: int, at: float) -> None:
+        """The line with which each keeper begins."""
+        self._pending += b"%s boot=%s keeper=%d keeper_start=%d at=%.6f .\n" % (
+            FORMAT, _quoted(boot_id), pid, pid_start, at)
+
+    def started(self, token: str, at: float, mono: float) -> None:
+        """The attempt is about to be started."""
+        self._pending += b"started %s at=%.6f mono=%.6f .\n" % (_quoted(token), at, mono)
+
+    def process(self, token: str, pid: int, pid_start: int) -> None:
+        """The attempt's process exists."""
+        self._pending += b"process %s pid=%d pid_start=%d .\n" % (_quoted(token), pid, pid_start)
+
+    def unstarted(self, token: str) -> None:
+        """The attempt was not started after all; it may be later."""
+        self._pending += b"unstarted %s .\n" % _quoted(token)
+
+    def ended(self, facts: "Facts") -> None:
+        """The attempt is over."""
+        line = [b"ended " + _quoted(facts[0])]
+        for name, value in zip(ENDED_FIELDS[1:], facts[1:]):
+            if value is None or value == "" or value == ():
+                continue
+            if isinstance(value, tuple):
+                value = "\n".join(value)
+            text = "%.6f" % value if isinstance(value, float) else str(value)
+            line.append(b"%s=%s" % (name.encode("ascii"), _quoted(text)))
+        self._pending += b" ".join(line) + _END
+
+    def closed(self, at: float) -> None:
+        """The keeper is done: nothing of its run is left."""
+        self._pending += b"closed - at=%.6f .\n" % at
+
+    def flush(self) -> "Optional[OSError]":
+        """Write what has gathered. Where the disk refuses, the error; the rest is kept and comes first next time."""
+        while self._pending:
+            try:
+                written = system.write(self.fd, self._pending)
+            except OSError as error:
+                if error.errno in _SHORTAGES:
+                    return error
+                raise
+            del self._pending[:written]
+        return None
+
+    def close(self) -> None:
+        """Close the file and let the lock go."""
+        os.close(self.fd)
+
+
+class RecordedAttempt:
+    """What the record tells about one attempt."""
+
+    __slots__ = ("token", "started_at", "started_mono", "pid", "pid_start", "facts", "boot_id")
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        #: Epoch seconds; None where it never began.
+        self.started_at: "Optional[float]" = None
+        #: The same by the monotonic clock of its boot.
+        self.started_mono: "Optional[float]" = None
+        self.pid: "Optional[int]" = None
+        #: Start time of the process in clock ticks since boot.
+        self.pid_start: "Optional[int]" = None
+        #: How it ended, in the order of ENDED_FIELDS; None while that is not known.
+        self.facts: "Optional[Facts]" = None
+        #: The boot during which it was started.
+        self.boot_id = ""
+
+
+class RecordedRun:
+    """What the record tells about a run. Of several keepers, ``keeper_pid`` is the last one's."""
+
+    __slots__ = ("boot_id", "keeper_pid", "keeper_start", "closed", "attempts")
+
+    def __init__(self) -> None:
+        self.boot_id = ""
+        self.keeper_pid = 0
+        self.keeper_start = 0
+        self.closed = False
+        self.attempts: "Dict[str, RecordedAttempt]" = {}
+
+
+def read_record(path: str) -> RecordedRun:
+    """Read a record file, also while it is being written. What is torn or not understood is passed over.
+
+    :raises OSError: where the file cannot be read
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with open(fd, "rb") as record_file:
+        data = record_file.read()
+    run = RecordedRun()
+    for line in data.split(b"\n"):
+        if line.endswith(b" ."):
+            try:
+                _absorb(run, line)
+            except (ValueError, KeyError, UnicodeDecodeError):
+                continue
+    return run
+
+
+def is_keeper_alive(path: str) -> bool:
+    """Whether a keeper still holds the record.
+
+    :raises OSError: where the file cannot be opened
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _absorb(run: RecordedRun, line: bytes) -> None:
+    words = line.split(b" ")
+    pairs = {}
+    for word in words[2:-1]:
+        name, _, value = word.partition(b"=")
+        pairs[name.decode("ascii")] = _unquoted(value)
+    kind = words[0]
+    if line.startswith(FORMAT + b" "):
+        run.boot_id, run.keeper_pid = pairs["boot"], int(pairs["keeper"])
+        run.keeper_start, run.closed = int(pairs["keeper_start"]), False
+    elif kind == b"closed":
+        run.closed = True
+    elif kind in (b"started", b"process", b"unstarted", b"ended"):
+        token = _unquoted(words[1])
+        attempt = run.attempts.get(token)
+        if attempt is None:
+            attempt = run.attempts[token] = RecordedAttempt(token)
+        if kind == b"started":
+            attempt.started_at, attempt.started_mono = float(pairs["at"]), float(pairs["mono"])
+            attempt.boot_id = run.boot_id
+        elif kind == b"process":
+            attempt.pid, attempt.pid_start = int(pairs["pid"]), int(pairs["pid_start"])
+        elif kind == b"unstarted":
+            del run.attempts[token]
+        else:
+            attempt.facts = _facts(token, pairs)
+
+
+def _facts(token: str, pairs: "Mapping[str, str]") -> "Facts":
+    def integer(name: str) -> "Optional[int]":
+        return int(pairs[name]) if name in pairs else None
+
+    def number(name: str) -> "Optional[float]":
+        return float(pairs[name]) if name in pairs else None
+
+    survivors = pairs.get("survivors", "")
+    return (token, pairs["status"], integer("exit_code"), pairs.get("signal"), pairs.get("reason", ""),
+            pairs.get("stop_reason", ""), number("started_at"), number("ended_at"), number("duration_s"),
+            number("cpu_s"), integer("max_rss_bytes"), tuple(survivors.split("\n")) if survivors else ())
