@@ -253,6 +253,8 @@ class CheckRunner:
         else:
             self._queue.appendleft(ticket)
         self._staff()
+        if self._changed is not None:
+            self._changed.notify_all()
 
     def _answer(self, ticket: _Ticket) -> None:
         self._answered.append(Checked(ticket.ticket, ticket.results))
