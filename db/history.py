@@ -366,7 +366,15 @@ class History:
             query += "AND j.position <= ? "
             values.append(after + max(0, limit))
         elif statuses and FINAL_STATUSES.issuperset(statuses):
-            query += "AND j.status IN (%s) " % ", ".join("?" * len(statuses))
+            wanted = "status IN (%s) " % ", ".join("?" * len(statuses))
+            if limit is not None:
+                # Which jobs are on the page, before it is known how many attempts they had.
+                page = self._database.fetchall(self._database.paged(
+                    "SELECT position FROM jobs WHERE run_id = ? AND position > ? AND " + wanted + "ORDER BY position"),
+                    values + list(statuses) + [max(0, limit)])
+                query += "AND j.position <= ? "
+                values.append(page[-1][0] if page else after)
+            query += "AND j." + wanted
             values += statuses
         rows = self._database.fetchall(query + "ORDER BY j.position, a.attempt", values)
         last = {row[0]: row for row in rows}
@@ -605,7 +613,7 @@ class _Rows:
             raise InternalError("this is a bug: the history does not know the event %r" % (event,))
 
     def _note(self, at: float, kind: str, why: str, job_id: Optional[str], details: Dict[str, Any]) -> None:
-        self.events.append((self.run_id, None, job_id, at, kind, "", storable(why), _json(details)))
+        self.events.append((self.run_id, None, storable(job_id), at, kind, "", storable(why), _json(details)))
 
     def _inside(self, path: str) -> SqlValue:
         if self.folder and path.startswith(self.folder):

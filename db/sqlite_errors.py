@@ -32,6 +32,8 @@ _CAUSES: Tuple[Tuple[str, str], ...] = (
 _WORDS: Dict[str, Tuple[str, str]] = {
     "not_a_database": ("it is not a history database",
                        "it was left as it is: move it away, or restore a backup"),
+    "missing": ("the database is not there", ""),
+    "not_a_file": ("the database is no file", "it was left as it is: move it away, or choose another --home"),
     "malformed": ("the database is damaged", "it was left as it is: restore a backup, or move it away"),
     "readonly": ("the database cannot be written",
                  "give this user the right to write the file and its folder, or choose another --home"),

@@ -13,7 +13,7 @@ from db.sqlite_errors import refusal
 from jobs.exceptions import DatabaseError
 
 __all__ = ["APPLICATION_ID", "FileKey", "claim", "file_uri", "is_left_from_before_boot", "network_file_system",
-           "release", "side_file_size"]
+           "refuse_lone_log", "release", "side_file_size"]
 
 #: ``EXEC``: what ``file`` and we find at offset 68 of our databases.
 APPLICATION_ID = 0x45584543
@@ -46,12 +46,12 @@ def claim(path: str) -> FileKey:
         try:
             found = os.lstat(path)
         except FileNotFoundError:
+            refuse_lone_log(path)
             raise refusal(path, "missing", "there is no such file", "nothing was recorded there yet") from None
         except (OSError, ValueError) as error:
             raise _cannot_open(path, error) from None
         if not stat.S_ISREG(found.st_mode):
-            raise refusal(path, "not_a_file", "expected a regular file, found %s" % _kind(found.st_mode),
-                          "it was left as it is: move it away, or choose another --home")
+            raise refusal(path, "not_a_file", "expected a regular file, found %s" % _kind(found.st_mode))
         key = (found.st_dev, found.st_ino)
         if key not in _OPEN:
             _check_header(path, found.st_size)
@@ -67,6 +67,17 @@ def release(key: FileKey) -> None:
             _OPEN[key] = left
         else:
             _OPEN.pop(key, None)
+
+
+def refuse_lone_log(path: str) -> None:
+    """A log without its database: SQLite would take its content for that of a new file.
+
+    :raises DatabaseError: where one lies there
+    """
+    for ending in ("-wal", "-journal"):
+        if side_file_size(path, ending):
+            raise refusal(path, "cannot_open", "it is gone, and only its log %s is there" % (path + ending),
+                          "put the file back beside its log, or move the log away")
 
 
 def side_file_size(path: str, ending: str) -> int:

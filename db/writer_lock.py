@@ -50,9 +50,9 @@ class WriterLock:
         self._depth += 1
 
     def release(self) -> None:
-        """Give it back once."""
-        self._depth -= 1
-        if self._depth == 0:
+        """Give it back once; after ``close`` there is nothing to give back."""
+        self._depth = max(0, self._depth - 1)
+        if self._depth == 0 and self._descriptor >= 0:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
