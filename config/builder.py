@@ -1,0 +1,284 @@
+"""From raw values that were found right to the pipeline that is run: defaults filled in, variables expanded.
+
+What equal jobs share (retry policies, environments, dependencies, checks) is made once, so that ten thousand jobs
+stay small. Nothing here reports problems: a value that gets this far is right.
+"""
+import os
+from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple, TypeVar
+
+from config.environment import Environment, expand, expand_home
+from config.features import Features
+from config.kinds import Duration, Signal, is_comment
+from config.loader import Document
+from config.rules import dependency_of
+from config.schema import DEFAULT_OF_JOB_KEY, FILE, JOB
+from config.secrecy import masked_text, secret_values
+from config.surroundings import resolve_folder
+from jobs.models import Check, Dependency, Job, JobStatus, Pipeline, RetryPolicy
+
+if TYPE_CHECKING:
+    from config.pipeline import Overrides
+
+__all__ = ["application_name", "build", "processors"]
+
+_Raw = Dict[str, object]
+_Value = TypeVar("_Value")
+_RETRY_KEYS = ("max_retries", "retry_delay", "retry_backoff", "retry_jitter", "max_retry_time", "retry_on_status",
+               "retry_on_exit_codes", "never_retry_on_exit_codes")
+
+
+def build(document: Document, path: str, environ: Mapping[str, str], overrides: "Overrides",
+          features: Features) -> Pipeline:
+    """The pipeline of a document in which no error was found.
+
+    :param path: the file, absolute
+    :param environ: the caller's environment
+    :param overrides: what the command line says over the file
+    """
+    top = document.value
+    assert isinstance(top, dict)
+    environment = Environment(top.get("inherit_shell_env", True), environ, _object(top, "env_variables"), overrides.env)
+    variables = environment.variables
+    folder = os.path.dirname(path)
+    working_dir = resolve_folder(str(top["working_dir"]), folder, variables)[0] if "working_dir" in top else folder
+    log_dir = resolve_folder(str(top["log_dir"]), working_dir, variables)[0] if "log_dir" in top else ""
+    jobs = _JobBuilder(top, environment, working_dir).build()
+    secrets = secret_values(top, environment, environ)
+    text, digest = masked_text(document, secrets)
+    parallel, workers = _workers(top, overrides)
+    run_timeout = top.get("run_timeout")
+    return Pipeline(
+        application=application_name(top, path), jobs=jobs, config_path=path, config_text=text, config_hash=digest,
+        working_dir=working_dir, log_dir=log_dir, parallel=parallel, max_workers=workers,
+        continue_on_error=overrides.continue_on_error or top.get("continue_on_error", False) is True,
+        run_timeout_s=None if run_timeout is None else _seconds(run_timeout),
+        overlap=str(top.get("overlap", FILE.by_name["overlap"].default)),
+        allow_shell=top.get("allow_shell", True) is True, environment=variables, secret_values=secrets,
+        features=dict(features.values), database_path=_database_path(top.get("database"), working_dir, variables))
+
+
+def application_name(top: Mapping[str, object], path: str) -> str:
+    """Who the run belongs to: what the file says, else the file's name without its ending."""
+    for key in ("application_name", "name"):
+        name = top.get(key)
+        if isinstance(name, str):
+            return name
+    stem = os.path.splitext(os.path.basename(path))[0]
+    text = "".join(one if one.isprintable() else "_" for one in stem.encode("utf-8", "replace").decode("utf-8"))
+    return text or "executioner"
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    try:
+        return max(1, len(os.sched_getaffinity(0)))
+    except (AttributeError, OSError):
+        return os.cpu_count() or 1
+
+
+def _workers(top: Mapping[str, object], overrides: "Overrides") -> Tuple[bool, int]:
+    """Whether jobs run at the same time, and how many."""
+    parallel = top.get("parallel", False) is True
+    workers = _integer(top["max_workers"]) if "max_workers" in top else None
+    if overrides.parallel:
+        parallel = True
+    if overrides.workers is not None:
+        workers = overrides.workers
+        parallel = workers > 1
+    if overrides.sequential:
+        parallel = False
+    if not parallel:
+        return False, 1
+    return True, processors() if workers is None else workers
+
+
+def _database_path(database: object, working_dir: str, variables: Mapping[str, str]) -> str:
+    text = ""
+    if isinstance(database, dict):
+        text = str(database.get("path", ""))
+    elif isinstance(database, str) and database.startswith("sqlite:///"):
+        text = database[len("sqlite:///"):]
+    return resolve_folder(text, working_dir, variables)[0] if text else ""
+
+
+def _object(top: Mapping[str, object], name: str) -> _Raw:
+    value = top.get(name, {})
+    assert isinstance(value, dict)
+    return value
+
+
+def _list(value: object) -> List[object]:
+    assert isinstance(value, list)
+    return value
+
+
+def _integer(value: object) -> int:
+    assert isinstance(value, (int, float))
+    return int(value)
+
+
+def _number(value: object) -> float:
+    assert isinstance(value, (int, float))
+    return float(value)
+
+
+def _seconds(value: object) -> float:
+    seconds = Duration.seconds(value)
+    assert seconds is not None
+    return seconds
+
+
+def _codes(value: object) -> FrozenSet[int]:
+    return frozenset(_integer(code) for code in _list(value))
+
+
+class _JobBuilder:
+    """Makes the jobs of one file."""
+
+    def __init__(self, top: _Raw, environment: Environment, working_dir: str) -> None:
+        self._top = top
+        self._environment = environment
+        self._working_dir = working_dir
+        self._defaults = _object(top, "defaults")
+        #: What holds where neither the job nor ``defaults`` says anything.
+        self._base: _Raw = {key.name: key.default for key in JOB}
+        for name, key in DEFAULT_OF_JOB_KEY.items():
+            self._base[name] = top.get(key, FILE.by_name[key].default)
+        self._made: Dict[Tuple[str, str], object] = {}
+        self._nothing: Dict[str, str] = {}
+        self._dependencies: Dict[Tuple[str, str], Dependency] = {}
+
+    def build(self) -> List[Job]:
+        """All jobs, in the order of the file."""
+        return [self._job(_as_object(raw)) for raw in _list(self._top["jobs"])]
+
+    def _job(self, raw: _Raw) -> Job:
+        said = raw
+        if self._defaults:
+            said = dict(self._defaults)
+            said.update(raw)
+        over = self._nothing
+        variables: Mapping[str, str] = self._environment.variables
+        own = said.get("env_variables")
+        if isinstance(own, dict) and own:
+            over = self._environment.of_job(own)[0]
+            if over:
+                variables = dict(variables)
+                variables.update(over)
+        working_dir = self._working_dir
+        if "working_dir" in said:
+            working_dir = resolve_folder(str(said["working_dir"]), working_dir, variables)[0]
+        dependencies = tuple(self._dependency(item) for item in _list(said.get("dependencies", ())
+                                                                      or []))
+        stdin_path, stdin_text = self._stdin(said.get("stdin"), working_dir, variables)
+        total_timeout = said.get("total_timeout")
+        command = said["command"]
+        return Job(
+            id=str(raw["id"]),
+            command=tuple(map(str, command)) if isinstance(command, list) else str(command),
+            description=str(said.get("description", "")),
+            dependencies=dependencies,
+            join=_join(said.get("join"), len(dependencies)),
+            timeout_s=self._once("timeout", said, _seconds),
+            total_timeout_s=None if total_timeout is None else _seconds(total_timeout),
+            stop_signal=self._once("stop_signal", said, _signal),
+            stop_grace_s=self._once("stop_grace", said, _seconds),
+            environment=over,
+            working_dir=working_dir,
+            stdin_path=stdin_path,
+            stdin_text=stdin_text,
+            retry=self._retry(said),
+            success_exit_codes=self._once("success_exit_codes", said, _codes),
+            allow_failure=said.get("allow_failure", False) is True,
+            priority=_integer(said.get("priority", 0)),
+            tags=tuple(map(str, _list(said["tags"]))) if "tags" in said else (),
+            pre_checks=self._checks(said, "pre_checks", variables),
+            post_checks=self._checks(said, "post_checks", variables))
+
+    def _once(self, name: str, said: Mapping[str, object], make: Callable[[object], _Value]) -> _Value:
+        """The value of a key, made once for all jobs that say the same."""
+        raw = said[name] if name in said else self._base[name]
+        key = (name, repr(raw))
+        if key not in self._made:
+            self._made[key] = make(raw)
+        value: _Value = self._made[key]  # type: ignore[assignment]
+        return value
+
+    def _dependency(self, item: object) -> Dependency:
+        found = dependency_of(item)
+        assert found is not None
+        if found not in self._dependencies:
+            self._dependencies[found] = Dependency(*found)
+        return self._dependencies[found]
+
+    def _stdin(self, stdin: object, working_dir: str, variables: Mapping[str, str]) -> Tuple[str, Optional[str]]:
+        if isinstance(stdin, dict):
+            return "", str(stdin["text"])
+        if isinstance(stdin, str):
+            return resolve_folder(stdin, working_dir, variables)[0], None
+        return "", None
+
+    def _retry(self, said: Mapping[str, object]) -> RetryPolicy:
+        """The retry policy; a job that says only which exit codes are tried again means just those."""
+        given = tuple((name, repr(said[name])) for name in _RETRY_KEYS if name in said)
+        key = ("retry", repr(given))
+        found = self._made.get(key)
+        if not isinstance(found, RetryPolicy):
+            found = self._made[key] = self._new_retry(said)
+        return found
+
+    def _new_retry(self, said: Mapping[str, object]) -> RetryPolicy:
+        def value(name: str) -> object:
+            return said[name] if name in said else self._base[name]
+
+        statuses = frozenset(str(status) for status in _list(value("retry_on_status")))
+        if "retry_on_exit_codes" in said and "retry_on_status" not in said:
+            statuses -= {JobStatus.FAILED}
+        codes = _codes(value("retry_on_exit_codes"))
+        never = _codes(value("never_retry_on_exit_codes"))
+        if "retry_on_exit_codes" in said and "never_retry_on_exit_codes" not in said:
+            never -= codes
+        delay = value("retry_delay")
+        return RetryPolicy(
+            max_retries=_integer(value("max_retries")),
+            delays_s=tuple(map(_seconds, delay)) if isinstance(delay, list) else (_seconds(delay),),
+            backoff=_number(value("retry_backoff")), jitter=_number(value("retry_jitter")),
+            max_retry_time_s=_seconds(value("max_retry_time")), on_status=statuses, on_exit_codes=codes,
+            never_on_exit_codes=never)
+
+    def _checks(self, said: Mapping[str, object], name: str, variables: Mapping[str, str]) -> Tuple[Check, ...]:
+        if name not in said:
+            return ()
+        checks = []
+        for item in _list(said[name]):
+            check = _as_object(item)
+            params: _Raw = {}
+            for key, value in _as_object(check.get("params", {})).items():
+                if not is_comment(key):
+                    if isinstance(value, str):
+                        value = expand_home(expand(value, variables)[0], variables)
+                    params[key] = value
+            checks.append(Check(str(check["name"]), params))
+        return tuple(checks)
+
+
+def _as_object(value: object) -> _Raw:
+    assert isinstance(value, dict)
+    return value
+
+
+def _signal(value: object) -> int:
+    if value == "TERM":
+        return 15
+    number = Signal.number(value)
+    assert number is not None
+    return number
+
+
+def _join(value: object, dependencies: int) -> Optional[int]:
+    """How many dependencies must be met; None = all of them."""
+    if value == "any":
+        return 1 if dependencies else None
+    if isinstance(value, (int, float)):
+        return int(value)
+    return None

@@ -1,0 +1,87 @@
+"""The key tables as JSON Schema (draft 2020-12), for editors and for whoever checks a file without us.
+
+It says what a file may look like. What needs several values at once (ids, cycles, variables) or the machine
+(folders, programs) only ``validate`` can say.
+"""
+from typing import Dict, List
+
+from config.kinds import MAX_TEXT, Key, Schema, Table
+from config.schema import CHECK, FILE, JOB, TABLES
+
+__all__ = ["DIALECT", "json_schema"]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+#: Keys that begin with ``_`` are comments, in every object.
+_COMMENTS: Dict[str, object] = {"^_": True}
+_PARAMETER: Dict[str, Schema] = {
+    "path": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
+    "text": {"type": "string", "maxLength": MAX_TEXT},
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "boolean": {"type": "boolean"},
+}
+
+
+def json_schema() -> Schema:
+    """The schema of a whole configuration."""
+    definitions: Dict[str, object] = {table.name: _table(table) for table in TABLES if table is not FILE}
+    definitions["check"] = _check()
+    # A job may leave out what ``defaults`` says.
+    job = definitions[JOB.name]
+    assert isinstance(job, dict)
+    job["required"] = ["id"]
+    schema: Schema = {"$schema": DIALECT, "title": "Executioner configuration"}
+    schema.update(_table(FILE))
+    schema["if"] = {"properties": {"defaults": {"type": "object", "required": ["command"]}}, "required": ["defaults"]}
+    schema["else"] = {"properties": {"jobs": {"items": {"if": {"type": "object"}, "then": {"required": ["command"]}}}}}
+    schema["$defs"] = definitions
+    return schema
+
+
+def _table(table: Table) -> Schema:
+    schema: Schema = {
+        "type": "object",
+        "properties": {key.name: _key(key) for key in table},
+        "patternProperties": dict(_COMMENTS),
+        "additionalProperties": False,
+    }
+    required = [key.name for key in table if key.required]
+    if required:
+        schema["required"] = required
+    return schema
+
+
+def _key(key: Key) -> Schema:
+    schema = dict(key.kind.schema())
+    schema["description"] = key.help
+    if key.default is not None:
+        schema["default"] = key.default
+    return schema
+
+
+def _check() -> Schema:
+    """A check, and for each name the parameters that it takes."""
+    from jobs.checks.registry import BUILT_IN
+    cases: List[Schema] = []
+    for name in BUILT_IN.names():
+        declaration = BUILT_IN.get(name)
+        assert declaration is not None
+        params: Schema = {
+            "type": "object",
+            "properties": {one.name: dict(_PARAMETER[one.kind], description=one.help)
+                           for one in declaration.parameters},
+            "patternProperties": dict(_COMMENTS),
+            "additionalProperties": False,
+            "required": [one.name for one in declaration.parameters if one.required],
+        }
+        then: Schema = {"properties": {"params": params}}
+        if params["required"]:
+            then["required"] = ["params"]
+        cases.append({"if": {"properties": {"name": {"const": name}}, "required": ["name"]}, "then": then})
+    schema = _table(CHECK)
+    properties = schema["properties"]
+    assert isinstance(properties, dict)
+    properties["name"] = {"enum": BUILT_IN.names(), "description": CHECK.by_name["name"].help}
+    properties["params"] = {"type": "object", "description": CHECK.by_name["params"].help}
+    schema["allOf"] = cases
+    return schema

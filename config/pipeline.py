@@ -1,0 +1,162 @@
+"""The one entry for everybody who has a file: validate it, or make a pipeline of it.
+
+Neither way raises for a bad file; what is wrong is a list of problems. Validating works on the raw values and imports
+no more than it needs; the dataclasses of the jobs are built only to run them.
+"""
+import gc
+import os
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+
+from config.features import Features, resolve_features
+from config.loader import Document, load
+from config.problems import Finding, Path, Problem, Report, path_text
+from config.validator import check_configuration
+
+if TYPE_CHECKING:
+    from jobs.models import Pipeline
+
+__all__ = ["LoadResult", "Overrides", "ValidationResult", "load_pipeline", "validate_file"]
+
+
+class ValidationResult:
+    """What validating a file came to.
+
+    ``document`` is the JSON value as read (None where there is none); it may be built if ``ok``.
+    """
+
+    __slots__ = ("problems", "document", "features")
+
+    def __init__(self, problems: List[Problem], document: object, features: Features) -> None:
+        self.problems = problems
+        self.document = document
+        self.features = features
+
+    @property
+    def ok(self) -> bool:
+        """Whether no problem is an error."""
+        return not any(problem.is_error for problem in self.problems)
+
+
+class LoadResult:
+    """What loading a file came to: a pipeline, or None where a problem is an error."""
+
+    __slots__ = ("pipeline", "problems", "features")
+
+    def __init__(self, pipeline: "Optional[Pipeline]", problems: List[Problem], features: Features) -> None:
+        self.pipeline = pipeline
+        self.problems = problems
+        self.features = features
+
+
+class Overrides:
+    """What the command line says over the file.
+
+    :param workers: ``--workers N``; above 1 it means parallel
+    :param sequential: ``--sequential``: one job at a time
+    :param parallel: ``--parallel``
+    :param continue_on_error: ``--continue-on-error``
+    :param env: ``--env NAME=VALUE``; taken as it is, over the variables of file and jobs
+    :param insecure_config: ``--insecure-config``: take a file that others could have written
+    """
+
+    __slots__ = ("workers", "sequential", "parallel", "continue_on_error", "env", "insecure_config")
+
+    def __init__(self, workers: Optional[int] = None, sequential: bool = False, parallel: bool = False,
+                 continue_on_error: bool = False, env: Optional[Mapping[str, str]] = None,
+                 insecure_config: bool = False) -> None:
+        self.workers = workers
+        self.sequential = sequential
+        self.parallel = parallel
+        self.continue_on_error = continue_on_error
+        self.env: Dict[str, str] = dict(env or {})
+        self.insecure_config = insecure_config
+
+
+def validate_file(path: str, environ: Optional[Mapping[str, str]] = None,
+                  feature_settings: Sequence[str] = ()) -> ValidationResult:
+    """Find every problem of a file; nothing is started and nothing written.
+
+    :param path: the file, as the user names it; problems carry it so
+    :param environ: the caller's environment; that of this process where it is not given
+    :param feature_settings: the values of ``--feature``
+    """
+    document, problems, features = _validate(path, environ, feature_settings, {}, None)
+    return ValidationResult(problems, document.value, features)
+
+
+def load_pipeline(path: str, environ: Optional[Mapping[str, str]] = None, overrides: Optional[Overrides] = None,
+                  feature_settings: Sequence[str] = ()) -> LoadResult:
+    """Read, validate and build: a pipeline that is ready to run, or the problems that stand in its way.
+
+    :param path: the file, as the user names it
+    :param environ: the caller's environment; that of this process where it is not given
+    :param overrides: what the command line says over the file
+    :param feature_settings: the values of ``--feature``
+    """
+    overrides = overrides if overrides is not None else Overrides()
+    environ = os.environ if environ is None else environ
+    document, problems, features = _validate(path, environ, feature_settings, overrides.env,
+                                             overrides.insecure_config)
+    if any(problem.is_error for problem in problems):
+        return LoadResult(None, problems, features)
+    from config.builder import build
+    with _NoCollector():
+        pipeline = build(document, os.path.abspath(path), environ, overrides, features)
+    return LoadResult(pipeline, problems, features)
+
+
+class _NoCollector:
+    """Keeps the garbage collector from looking at ten thousand new objects again and again."""
+
+    def __enter__(self) -> None:
+        self._was_on = gc.isenabled()
+        gc.disable()
+
+    def __exit__(self, *about: object) -> None:
+        if self._was_on:
+            gc.enable()
+
+
+def _validate(path: str, environ: Optional[Mapping[str, str]], settings: Sequence[str], env: Mapping[str, str],
+              insecure: Optional[bool]) -> Tuple[Document, List[Problem], Features]:
+    environ = os.environ if environ is None else environ
+    report = Report()
+    problems: List[Problem] = []
+    with _NoCollector():
+        document = load(path, insecure)
+        value = document.value
+        in_file = value.get("features") if isinstance(value, dict) else None
+        features = resolve_features(in_file, environ, settings, report, problems)
+        report.strict = features["strict_validation"]
+        if value is not None:
+            check_configuration(value, os.path.dirname(os.path.abspath(path)), environ, env, report)
+        if report.findings:
+            problems += _placed(document, report.findings)
+    problems += document.problems
+    problems.sort(key=_order)
+    return document, problems, features
+
+
+def _placed(document: Document, findings: List[Finding]) -> List[Problem]:
+    """The findings with line and column, without those about values that reading has complained about."""
+    from config import positions
+    if not document.looked:
+        # Only a file with problems can be nested deeply: no key takes a value that is.
+        positions.find_lexical(document, False)
+    wanted: Set[Path] = {finding.place for finding in findings}
+    places = positions.locate(document.plain, wanted)
+    offsets = sorted({place for pair in places.values() for place in pair})
+    lines = positions.lines_and_columns(document.text, offsets)
+    problems = []
+    for finding in findings:
+        if finding.path in document.said and not finding.at_key:
+            continue
+        offset = places.get(finding.place, (0, 0))[1 if finding.at_key else 0]
+        line, column = lines.get(offset, (1, 1))
+        problems.append(Problem(document.file, line, column, finding.code, path_text(finding.path), finding.severity,
+                                finding.message, finding.hint))
+    return problems
+
+
+def _order(problem: Problem) -> Tuple[int, int, str, str]:
+    return problem.line, problem.column, problem.code, problem.path

@@ -1,0 +1,254 @@
+"""The rules that need more than one value: the graph, variables, folders, limits that contradict each other.
+
+All work on values whose kinds were found right (wrong ones are left out), so one mistake does not hide another.
+"""
+from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+
+from config.kinds import Duration
+from config.problems import Path, Report, quoted, shown
+
+if TYPE_CHECKING:
+    from config.validator import Jobs
+
+__all__ = ["check", "check_graph", "check_join", "dependency_of", "effective"]
+
+_Raw = Dict[str, object]
+_Jobs = Sequence[Mapping[str, object]]
+
+#: Ids that a message about a cycle names.
+_NAMED = 20
+_SQLITE = "sqlite"
+
+
+def check(top: _Raw, checked: "Jobs", defaults: _Raw, folder: str, environ: Mapping[str, str],
+          overrides: Mapping[str, str], report: Report) -> None:
+    """Report what is wrong between the values of a whole file.
+
+    :param top: the keys of the file
+    :param checked: the jobs, at their places in the file
+    :param defaults: ``defaults`` of the file
+    :param folder: the file's own folder
+    """
+    jobs, names = checked.usable, checked.names
+    _check_support(top, report)
+    if "join" in names:
+        for index, job in enumerate(jobs):
+            check_join(job, defaults, ("jobs", index), report)
+    if checked.has_conditions:
+        _check_never_run(jobs, defaults, report)
+    if "run_timeout" in top:
+        _check_timeouts(top, jobs, defaults, names, report)
+    if top.get("allow_shell") is False:
+        _check_shell(jobs, defaults, report)
+    from config import surroundings
+    surroundings.check(top, jobs, defaults, names, folder, environ, overrides, report)
+
+
+def effective(job: Mapping[str, object], defaults: Mapping[str, object], name: str) -> object:
+    """The value of a key of a job, or of ``defaults``; None where neither sets it."""
+    return job[name] if name in job else defaults.get(name)
+
+
+def place(job: Mapping[str, object], name: str, path: Path) -> Path:
+    """The path of a value of a job, which may stand in ``defaults``."""
+    return path + (name,) if name in job else ("defaults", name)
+
+
+def dependency_of(item: object) -> Optional[Tuple[str, str]]:
+    """Id and ``when`` of one entry of ``dependencies``; None for an entry that was found wrong."""
+    if isinstance(item, str):
+        return item, "success"
+    if isinstance(item, dict):
+        return str(item.get("job")), str(item.get("when", "success"))
+    return None
+
+
+def dependencies_of(job: Mapping[str, object], defaults: Mapping[str, object]) -> Iterator[Tuple[int, str, str]]:
+    """The dependencies of a job: place in the list, id, ``when``."""
+    items = effective(job, defaults, "dependencies")
+    if isinstance(items, list):
+        for index, item in enumerate(items):
+            found = dependency_of(item)
+            if found is not None:
+                yield index, found[0], found[1]
+
+
+# The graph
+
+def check_graph(jobs: _Jobs, defaults: Mapping[str, object], report: Report) -> None:
+    """Report ids and dependencies that stand twice or name nothing, and cycles."""
+    places: Dict[str, int] = {}
+    for index, job in enumerate(jobs):
+        job_id = job.get("id")
+        if isinstance(job_id, str):
+            if job_id in places:
+                report.error(("jobs", index, "id"), "E120", "the id %s is taken by jobs[%d] already" % (
+                    quoted(job_id), places[job_id]))
+            else:
+                places[job_id] = index
+    known = list(places)
+    arrows: List[List[int]] = []
+    for index, job in enumerate(jobs):
+        needed: List[int] = []
+        for number, other, _ in check_own_dependencies(job, defaults, ("jobs", index), report):
+            if other in places:
+                needed.append(places[other])
+            else:
+                path = place(job, "dependencies", ("jobs", index)) + (number,)
+                report.error(path, "E121", "no job has the id %s" % quoted(other),
+                             report.suggestions.hint(other, known))
+        arrows.append(needed)
+    from config.cycles import find_cycles
+    for cycle in find_cycles(arrows):
+        ids = [str(jobs[position]["id"]) for position in cycle]
+        if len(ids) > _NAMED:
+            ids[_NAMED - 1:-1] = ["\u2026 (%d more)" % (len(ids) - _NAMED)]
+        report.error(("jobs",), "E130", "dependency cycle: " + " -> ".join(ids + ids[:1]), place=("jobs", cycle[0]))
+
+
+def check_own_dependencies(job: Mapping[str, object], defaults: Mapping[str, object], path: Path,
+                           report: Report) -> List[Tuple[int, str, str]]:
+    """Report a job that depends on itself or twice on another; the dependencies that are left."""
+    good: List[Tuple[int, str, str]] = []
+    seen: Dict[str, int] = {}
+    for number, other, when in dependencies_of(job, defaults):
+        here = place(job, "dependencies", path) + (number,)
+        if other == job.get("id"):
+            report.error(here, "E122", "the job %s depends on itself" % quoted(other))
+        elif other in seen:
+            report.error(here, "E123", "the dependency %s stands twice in the list" % quoted(other))
+        else:
+            seen[other] = number
+            good.append((number, other, when))
+    return good
+
+
+def check_join(job: Mapping[str, object], defaults: Mapping[str, object], path: Path, report: Report) -> None:
+    """Report a job that waits for more dependencies than it has."""
+    join = effective(job, defaults, "join")
+    if isinstance(join, (int, float)):
+        count = len({other for _, other, _ in dependencies_of(job, defaults)})
+        if join > count:
+            report.error(place(job, "join", path), "E124",
+                         "must be at most the number of dependencies, got %s of %d" % (shown(join), count))
+
+
+def _check_never_run(jobs: _Jobs, defaults: Mapping[str, object], report: Report) -> None:
+    """Warn of jobs that ask for the failure of one job and for the success of another that needs the first."""
+    suspects = [(index, job) for index, job in enumerate(jobs)
+                if any(when == "failure" for _, _, when in dependencies_of(job, defaults))]
+    if not suspects:
+        return
+    by_id = {str(job.get("id")): job for job in jobs}
+    for index, job in suspects[:1000]:
+        if effective(job, defaults, "join") not in (None, "all"):
+            continue
+        wanted = list(dependencies_of(job, defaults))
+        failing = {other for _, other, when in wanted if when == "failure"}
+        needed = _needed_successes([other for _, other, when in wanted if when == "success"], by_id, defaults)
+        for both in sorted(failing & needed):
+            if effective(by_id.get(both, {}), defaults, "allow_failure") is not True:
+                report.warning(place(job, "dependencies", ("jobs", index)), "W102",
+                               "the job can never run: it waits for %s to fail, and for a job that needs %s to succeed"
+                               % (quoted(both), quoted(both)))
+
+
+def _needed_successes(starts: List[str], by_id: Mapping[str, Mapping[str, object]],
+                      defaults: Mapping[str, object]) -> Set[str]:
+    """Every job that must succeed before the given ones can."""
+    needed = set()
+    todo = list(starts)
+    seen = set(starts)
+    while todo:
+        job = by_id.get(todo.pop())
+        if job is None or effective(job, defaults, "join") not in (None, "all"):
+            continue
+        for _, other, when in dependencies_of(job, defaults):
+            if when == "success":
+                needed.add(other)
+                if other not in seen:
+                    seen.add(other)
+                    todo.append(other)
+    return needed
+
+
+# Limits
+
+def _check_timeouts(top: _Raw, jobs: _Jobs, defaults: _Raw, names: Set[str], report: Report) -> None:
+    whole = Duration.seconds(top["run_timeout"])
+    if whole is None:
+        return
+
+    def compare(value: object, path: Path) -> None:
+        seconds = Duration.seconds(value)
+        if seconds is not None and whole is not None and seconds > whole:
+            report.warning(path, "W103", "is longer than run_timeout (%s > %s)" % (
+                shown(value), shown(top["run_timeout"])))
+
+    if "default_timeout" in top:
+        compare(top["default_timeout"], ("default_timeout",))
+    for name in ("timeout", "total_timeout"):
+        if name in names:
+            if name in defaults:
+                compare(defaults[name], ("defaults", name))
+            for index, job in enumerate(jobs):
+                if name in job:
+                    compare(job[name], ("jobs", index, name))
+
+
+def _check_shell(jobs: _Jobs, defaults: Mapping[str, object], report: Report) -> None:
+    from jobs.command import needs_shell
+    answers: Dict[str, bool] = {}
+    for index, job in enumerate(jobs):
+        command = effective(job, defaults, "command")
+        if isinstance(command, str):
+            if command not in answers:
+                answers[command] = needs_shell(command)
+            if answers[command]:
+                report.error(place(job, "command", ("jobs", index)), "E150",
+                             "the command needs a shell, and allow_shell is false",
+                             "write it as a list: the program and its arguments")
+
+
+# What this version does not do yet
+
+def _check_support(top: _Raw, report: Report) -> None:
+    if "name" in top and "application_name" in top and top["name"] != top["application_name"]:
+        report.warning(("name",), "W107", "has no effect beside application_name")
+    if top.get("dependency_plugins"):
+        report.error(("dependency_plugins",), "E151", "plugins are not supported yet by this version",
+                     "take them out to run without their checks")
+    if top.get("security_policy") in ("block", "strict"):
+        report.error(("security_policy",), "E151", "the policy %s is not supported yet by this version" % shown(
+            top["security_policy"]), 'write "warn" to run without it')
+    patterns = top.get("command_allowlist_patterns")
+    if isinstance(patterns, list):
+        _check_patterns(patterns, report)
+    _check_database(top.get("database"), report)
+    for name in top:
+        if name.startswith(("email_", "smtp_")):
+            report.warning((name,), "W105", "mail is not sent by this version yet", at_key=True)
+            break
+
+
+def _check_patterns(patterns: List[object], report: Report) -> None:
+    import re
+    for index, pattern in enumerate(patterns):
+        try:
+            re.compile(str(pattern))
+        except (re.error, OverflowError, RecursionError) as error:
+            report.error(("command_allowlist_patterns", index), "E114", "is no regular expression: %s" % error)
+
+
+def _check_database(database: object, report: Report) -> None:
+    if isinstance(database, dict):
+        kind, path = database.get("type", _SQLITE), ("database", "type")  # type: Tuple[object, Path]
+    elif isinstance(database, str):
+        kind, path = database.partition(":")[0], ("database",)
+        if kind == _SQLITE and ":" in database and not database.startswith("sqlite:///"):
+            report.error(path, "E106", "must be sqlite:///FILE, got %s" % shown(database))
+    else:
+        return
+    if kind != _SQLITE:
+        report.error(path, "E151", "the database %s is not supported yet by this version" % shown(kind),
+                     "leave it out, or use sqlite")

@@ -1,0 +1,160 @@
+"""Every key of a configuration, declared once: name, kind with its bounds, default, one line of help.
+
+The validator, the JSON Schema, the sample and the reference page all come from these tables. To add a key, add its
+entry; a key that has none is refused as unknown. ``new`` marks what the earlier Executioner did not have.
+"""
+from config.kinds import (
+    Checks, Choice, Command, Duration, Either, Flag, Identifier, Integer, Key, ListOf, Number, Object, Signal, Switches,
+    Table, Text, VariableName, Variables)
+
+__all__ = ["CHECK", "DATABASE", "DEFAULTS", "DEFAULT_OF_JOB_KEY", "DEPENDENCY", "FILE", "INHERITED_BY_DEFAULT", "JOB",
+           "MAX_JOBS", "OVERLAPS", "PLUGIN", "RETRY_STATUSES", "STDIN", "TABLES", "WHENS"]
+
+MAX_JOBS = 100000
+OVERLAPS = ("fail", "skip", "wait", "allow")
+WHENS = ("success", "failure", "done", "skipped")
+RETRY_STATUSES = ("ERROR", "FAILED", "TIMEOUT")
+#: Variables that ``inherit_shell_env: "default"`` lets through, besides those that begin with ``LC_``.
+INHERITED_BY_DEFAULT = ("PATH", "LD_LIBRARY_PATH", "HOME", "USER", "LOGNAME", "SHELL", "HOSTNAME", "TERM", "DISPLAY",
+                        "LANG", "TZ", "TMPDIR", "TEMP", "TMP", "JAVA_HOME", "PYTHON_HOME", "NODE_PATH")
+
+_BIG = 10 ** 6
+_EXIT_CODES = ListOf(Integer(0, 255), what="a list of exit codes")
+_NAMES = ListOf(Text(1, one_line=True), what="a list of strings")
+_PATH = Text(1, what="a path")
+_LINE = Text(1, one_line=True)
+
+DEPENDENCY = Table("dependency", (
+    Key("job", Identifier(), None, "id of the job that is waited for", required=True),
+    Key("when", Choice(*WHENS), "success", "what that job must have come to", new=True),
+))
+
+STDIN = Table("stdin", (
+    Key("text", Text(), None, "the text itself", required=True, new=True),
+))
+
+DATABASE = Table("database", (
+    Key("type", _LINE, "sqlite", "kind of database; only sqlite in this version"),
+    Key("path", _PATH, None, "the database file, relative to working_dir", default_text="<home>/history.db"),
+))
+
+PLUGIN = Table("plugin", (
+    Key("name", _LINE, None, "name of the plugin", required=True),
+    Key("path", _PATH, None, "its Python file"),
+))
+
+#: The object in ``pre_checks`` and ``post_checks``; which parameters there are, each check says itself.
+CHECK = Table("check", (
+    Key("name", _LINE, None, "name of the check", required=True),
+    Key("params", Object(Table("params", ())), None, "its parameters", default_text="{}"),
+))
+
+JOB = Table("job", (
+    Key("id", Identifier(), None, "unique name of the job in the file", required=True, example="extract"),
+    Key("command", Either(Text(what="a string"), Command()), None,
+        "a string is a shell command (run without a shell where it needs none); a list is a program with its "
+        "arguments, never a shell", required=True, example="./extract.sh --all"),
+    Key("description", Text(), "", "for people"),
+    Key("dependencies", ListOf(Either(Identifier(), Object(DEPENDENCY)), maximum=MAX_JOBS,
+                               what="a list of job ids"), [],
+        "jobs that must end first: ids, or {job, when}", example=["extract"]),
+    Key("join", Either(Choice("all", "any"), Integer(1, MAX_JOBS)), "all",
+        "how many of the dependencies must be met", new=True),
+    Key("timeout", Duration(positive=True), None, "how long one attempt may take", default_text="default_timeout",
+        example="30m"),
+    Key("total_timeout", Duration(positive=True), None, "how long all attempts and the waits between them may take",
+        new=True, default_text="none"),
+    Key("stop_signal", Signal(), "TERM", "what a job is stopped with", new=True),
+    Key("stop_grace", Duration(), 10, "time from the stop signal to KILL, for the whole process tree", new=True),
+    Key("env_variables", Variables(), {}, "variables of this job, over those of the file", example={"MODE": "full"}),
+    Key("working_dir", _PATH, None, "where the job runs", new=True, default_text="the file's working_dir"),
+    Key("max_retries", Integer(0, _BIG), None, "how often a failed attempt is tried again",
+        default_text="default_max_retries"),
+    Key("retry_delay", Either(Duration(), ListOf(Duration(), 1, 1000, "a list of durations")), None,
+        "wait before the first retry, or a list: before each", default_text="default_retry_delay"),
+    Key("retry_backoff", Number(1, _BIG), None, "factor per further retry", default_text="default_retry_backoff"),
+    Key("retry_jitter", Number(0, 1), None, "random part of each wait", default_text="default_retry_jitter"),
+    Key("max_retry_time", Duration(), None, "total time that retrying may take; 0 = no limit",
+        default_text="default_max_retry_time"),
+    Key("retry_on_status", ListOf(Choice(*RETRY_STATUSES), what="a list of statuses"), list(RETRY_STATUSES),
+        "statuses of an attempt that is tried again"),
+    Key("retry_on_exit_codes", _EXIT_CODES, None, "exit codes of an attempt that is tried again",
+        default_text="default_retry_on_exit_codes"),
+    Key("never_retry_on_exit_codes", _EXIT_CODES, [126, 127],
+        "exit codes that are never tried again, unless the job names them in retry_on_exit_codes", new=True),
+    Key("success_exit_codes", ListOf(Integer(0, 255), 1, what="a list of exit codes"), [0],
+        "exit codes that mean success", new=True),
+    Key("allow_failure", Flag(), False, "its failure neither fails the run nor blocks what depends on it", new=True),
+    Key("pre_checks", Checks(), [], "checks before the command; one that fails keeps it from starting",
+        example=[{"name": "check_file_exists", "params": {"path": "input/*.csv"}}]),
+    Key("post_checks", Checks(), [], "checks after the command; one that fails makes the attempt FAILED"),
+    Key("priority", Integer(-10 ** 9, 10 ** 9), 0, "among the jobs that are ready, higher first", new=True),
+    Key("stdin", Either(_PATH, Object(STDIN, 'an object such as {"text": ...}')), None,
+        "file for standard input, or {text}", new=True, default_text="/dev/null"),
+    Key("tags", _NAMES, [], "words that --tag selects by", new=True, example=["nightly"]),
+))
+
+#: What ``defaults`` may hold: any key of a job but its id.
+DEFAULTS = JOB.without("defaults", "id")
+
+FILE = Table("file", (
+    Key("$schema", Text(), None, "for editors; ignored", new=True),
+    Key("application_name", Text(1, 255, one_line=True), None, "who the run belongs to: history, logs, locks, mail",
+        default_text="the file's name without ending", example="nightly"),
+    Key("name", Text(1, 255, one_line=True), None, "the same as application_name", default_text="application_name"),
+    Key("working_dir", _PATH, None, "where jobs run; ~ and ${VAR} expand", default_text="the file's own folder"),
+    Key("log_dir", _PATH, None, "where job output goes, relative to working_dir", default_text="<home>/logs"),
+    Key("parallel", Flag(), False, "run independent jobs at the same time", example=True),
+    Key("max_workers", Integer(1, MAX_JOBS), None, "jobs running at once",
+        default_text="1; the number of processors where parallel is true", example=4),
+    Key("continue_on_error", Flag(), False, "after a failure, still run what does not depend on it"),
+    Key("overlap", Choice(*OVERLAPS), "fail", "what a second run of the same application does while one is running",
+        new=True),
+    Key("run_timeout", Duration(positive=True), None, "how long the whole run may take", new=True,
+        default_text="none"),
+    Key("default_timeout", Duration(positive=True), 10800, "seconds that one attempt may take"),
+    Key("default_max_retries", Integer(0, _BIG), 0, "how often a failed attempt is tried again"),
+    Key("default_retry_delay", Duration(), 30, "wait before the first retry"),
+    Key("default_retry_backoff", Number(1, _BIG), 1.5, "factor per further retry"),
+    Key("default_retry_jitter", Number(0, 1), 0.1, "random part of each wait"),
+    Key("default_max_retry_time", Duration(), 1800, "total time that retrying may take; 0 = no limit"),
+    Key("default_retry_on_exit_codes", _EXIT_CODES, [1], "exit codes of an attempt that is tried again"),
+    Key("defaults", Object(DEFAULTS), {}, "any key of a job, for every job that does not set it", new=True,
+        example={"stop_grace": "20s"}),
+    Key("env_variables", Variables(), {}, "variables that every job sees; ${NAME} refers to others",
+        example={"DATA": "/srv/data", "PATH": "/opt/tools/bin:${PATH}"}),
+    Key("inherit_shell_env", Either(Flag(), Choice("default"), ListOf(VariableName(), what="a list of names")), True,
+        "which variables of the caller a job sees"),
+    Key("allow_shell", Flag(), True, "false: a command that needs a shell is refused"),
+    Key("security_policy", Choice("warn", "block", "strict"), "warn", "what a suspicious command gets"),
+    Key("security_level", Choice("low", "medium", "high"), "medium", "how much counts as suspicious"),
+    Key("command_whitelist", _NAMES, [], "programs that are always accepted"),
+    Key("command_allowlist_patterns", ListOf(Text(1), what="a list of regular expressions"), [],
+        "commands that are always accepted, as regular expressions"),
+    Key("workspace_paths", ListOf(_PATH, what="a list of paths"), [], "where a program given by path may lie"),
+    Key("dependency_plugins", ListOf(Either(Text(1, one_line=True), Object(PLUGIN)), what="a list of plugins"), [],
+        "Python files that add checks; not supported yet by this version"),
+    Key("email_address", Either(Text(), ListOf(Text(1), what="a list of addresses")), None,
+        "who is told, with commas or as a list", default_text="none"),
+    Key("email_on_success", Flag(), False, "mail after a run that succeeded"),
+    Key("email_on_failure", Flag(), True, "mail after a run that failed"),
+    Key("smtp_server", Text(), None, "mail server", default_text="none"),
+    Key("smtp_port", Integer(1, 65535), 25, "465 = TLS, 587 = STARTTLS"),
+    Key("smtp_user", Text(), None, "user at the mail server", default_text="none"),
+    Key("smtp_password", Text(secret=True), None, "its password; ${VAR} expands, so it can stay in the environment",
+        default_text="none"),
+    Key("database", Either(_LINE, Object(DATABASE)), None, "where results go: {type, path} or a URL",
+        default_text="sqlite in <home>"),
+    Key("features", Switches(), {}, "switches modules on or off"),
+    Key("jobs", ListOf(Object(JOB), 1, MAX_JOBS, "a list of jobs"), None, "the jobs, one or more", required=True),
+))
+
+#: Where a job key takes its default from in the file.
+DEFAULT_OF_JOB_KEY = {
+    "timeout": "default_timeout", "max_retries": "default_max_retries", "retry_delay": "default_retry_delay",
+    "retry_backoff": "default_retry_backoff", "retry_jitter": "default_retry_jitter",
+    "max_retry_time": "default_max_retry_time", "retry_on_exit_codes": "default_retry_on_exit_codes",
+}
+
+#: All tables, as the JSON Schema and the reference page list them.
+TABLES = (FILE, JOB, DEFAULTS, DEPENDENCY, STDIN, DATABASE, PLUGIN)

@@ -1,0 +1,112 @@
+"""Which values of a configuration are secret, and the text of a configuration without them.
+
+A variable is secret by its name (``jobs.masking.is_secret_name``); so is ``smtp_password``. Values are replaced in
+strings, never in serialised JSON, where an escape would hide them; so a text that holds one is written anew.
+"""
+from typing import Dict, List, Mapping, Set, Tuple
+
+from config.environment import Environment, expand, value_text
+from config.loader import Document
+from jobs.masking import MASK, MINIMUM_LENGTH, Masker, is_secret_name
+
+__all__ = ["masked_text", "secret_values"]
+
+#: Parts of which at least one is in every name that ``is_secret_name`` knows, for a quick look at a whole text.
+_PARTS = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "CREDENTIAL", "KEY")
+
+
+def secret_values(top: Mapping[str, object], environment: Environment, environ: Mapping[str, str]) -> Tuple[str, ...]:
+    """The values (of six characters or more) that are kept out of everything that we write ourselves.
+
+    :param top: the keys of the file
+    :param environ: the caller's environment, where ``smtp_password`` may come from
+    """
+    found: Set[str] = set()
+
+    def collect(variables: Mapping[str, str]) -> None:
+        for name, value in variables.items():
+            if len(value) >= MINIMUM_LENGTH and is_secret_name(name):
+                found.add(value)
+
+    def collect_written(written: Mapping[str, object]) -> None:
+        # What the file says counts as well where --env wins over it; a reference is no value.
+        collect({name: text for name, text in ((name, value_text(value)) for name, value in written.items())
+                 if "${" not in text})
+
+    collect(environment.variables)
+    collect_written(environment.in_file)
+    for own in _variables_of_jobs(top):
+        collect_written(own)
+        collect(environment.of_job(own)[0])
+    password = top.get("smtp_password")
+    if isinstance(password, str):
+        variables = dict(environ)
+        variables.update(environment.variables)
+        collect({"smtp_password": expand(password, variables)[0]})
+    return tuple(sorted(found))
+
+
+def _variables_of_jobs(top: Mapping[str, object]) -> List[Dict[str, object]]:
+    places: List[object] = [top.get("defaults")]
+    jobs = top.get("jobs")
+    if isinstance(jobs, list):
+        places += jobs
+    found: List[Dict[str, object]] = []
+    for one in places:
+        own = one.get("env_variables") if isinstance(one, dict) else None
+        if isinstance(own, dict) and own:
+            found.append(own)
+    return found
+
+
+def masked_text(document: Document, secrets: Tuple[str, ...]) -> Tuple[str, str]:
+    """The text of a configuration without secret values, and its SHA-256.
+
+    The text is as it was read where it holds none. Else it is written anew from the values: what stands under the
+    name of a secret is replaced as a whole, and secret values wherever a string holds them.
+    """
+    import hashlib
+    text = document.text
+    masker = Masker(secrets)
+    is_found = bool(masker.find(text))
+    if is_found or _may_hold(text, masker):
+        masked = _masked(document.value, masker, {})
+        if is_found or masked != document.value:
+            import json
+            text = json.dumps(masked, indent=1, ensure_ascii=False)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return text, digest
+
+
+def _may_hold(text: str, masker: Masker) -> bool:
+    """Whether a text without a secret value in plain sight may still hold one."""
+    if "\\u" in text or (masker and "\\" in text):
+        return True
+    upper = text.upper()
+    return any(part in upper for part in _PARTS)
+
+
+def _masked(value: object, masker: Masker, names: Dict[str, bool]) -> object:
+    """A copy with secret values replaced. Keys stay: they are the file's own words."""
+    if isinstance(value, str):
+        return masker.mask_text(value)
+    if isinstance(value, list):
+        return [_masked(item, masker, names) for item in value]
+    if not isinstance(value, dict):
+        return value
+    copy: Dict[str, object] = {}
+    for name, item in value.items():
+        if name not in names:
+            names[name] = is_secret_name(name)
+        if names[name] and not _is_harmless(item):
+            copy[name] = MASK
+        else:
+            copy[name] = _masked(item, masker, names)
+    return copy
+
+
+def _is_harmless(value: object) -> bool:
+    """Whether a value tells nothing by itself: no text or number, empty, or only a reference to a variable."""
+    if isinstance(value, str):
+        return not value or (value.startswith("${") and value.find("}") == len(value) - 1)
+    return isinstance(value, (bool, dict, list)) or value is None

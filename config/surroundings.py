@@ -1,0 +1,241 @@
+"""The rules that look at the machine: variables, folders, programs.
+
+They read the environment that they are given and ask the file system; they change nothing.
+"""
+import os
+from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
+
+from config.problems import Path, Report, quoted
+from config.rules import effective, place
+
+__all__ = ["Folders", "check", "folder_problem", "resolve_folder"]
+
+_Raw = Dict[str, object]
+_Jobs = Sequence[Mapping[str, object]]
+
+#: First words of a shell command that are no programs.
+_SHELL_WORDS = frozenset((
+    ".", ":", "[", "[[", "alias", "bg", "break", "builtin", "case", "cd", "command", "continue", "declare", "do",
+    "done", "echo", "elif", "else", "esac", "eval", "exec", "exit", "export", "false", "fg", "fi", "for", "function",
+    "getopts", "hash", "if", "jobs", "kill", "let", "local", "printf", "pwd", "read", "readonly", "return", "select",
+    "set", "shift", "source", "test", "then", "time", "times", "trap", "true", "type", "typeset", "ulimit", "umask",
+    "unalias", "unset", "until", "wait", "while", "{", "}", "!",
+))
+_WORD_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+-@:,")
+
+
+def check(top: _Raw, jobs: _Jobs, defaults: _Raw, names: Set[str], folder: str, environ: Mapping[str, str],
+          overrides: Mapping[str, str], report: Report) -> None:
+    """Report variables that go in circles or are not set, folders that cannot be used, programs that are not there."""
+    surroundings = _Surroundings(top, defaults, environ, overrides, report)
+    folders = surroundings.check_folders(top, folder)
+    if not names.isdisjoint(("env_variables", "pre_checks", "post_checks", "working_dir", "stdin")):
+        for index, job in enumerate(jobs):
+            surroundings.check_job(job, ("jobs", index), folders)
+    if "command" in names:
+        surroundings.check_programs(jobs, names, folders)
+
+
+class Folders:
+    """The folders of a file, absolute."""
+
+    __slots__ = ("working_dir", "log_dir")
+
+    def __init__(self, working_dir: str, log_dir: str) -> None:
+        self.working_dir = working_dir
+        #: "" = the home's own.
+        self.log_dir = log_dir
+
+
+def resolve_folder(text: str, below: str, variables: Mapping[str, str]) -> Tuple[str, List[str]]:
+    """An absolute path: ``~`` and ``${VAR}`` expanded, relative to ``below``; and the names that are not set."""
+    from config.environment import expand, expand_home
+    expanded, missing = expand(text, variables)
+    return os.path.normpath(os.path.join(below, expand_home(expanded, variables))), missing
+
+
+def folder_problem(path: str, writable: bool) -> Optional[str]:
+    """Why a folder cannot be used; None where it can. One that is to be written into may be made yet."""
+    shown = quoted(path, None)
+    try:
+        if not os.path.exists(path):
+            if not writable:
+                return "the folder %s does not exist" % shown
+            above = os.path.dirname(path)
+            while above != os.path.dirname(above) and not os.path.exists(above):
+                above = os.path.dirname(above)
+            if not os.path.isdir(above) or not os.access(above, os.W_OK | os.X_OK):
+                return "the folder %s does not exist and cannot be made in %s" % (shown, quoted(above, None))
+            return None
+        if not os.path.isdir(path):
+            return "%s is no folder" % shown
+        if not os.access(path, os.X_OK):
+            return "the folder %s cannot be entered" % shown
+        if writable and not os.access(path, os.W_OK):
+            return "the folder %s cannot be written" % shown
+    except (ValueError, UnicodeEncodeError) as error:
+        return "the folder %s cannot be used: %s" % (shown, error)
+    return None
+
+
+class _Surroundings:
+    """What the rules of one file share: its environment, and what was asked of the file system already."""
+
+    def __init__(self, top: _Raw, defaults: _Raw, environ: Mapping[str, str], overrides: Mapping[str, str],
+                 report: Report) -> None:
+        from config.environment import Environment
+        self.report = report
+        self.defaults = defaults
+        in_file = top.get("env_variables", {})
+        assert isinstance(in_file, dict)
+        self.environment = Environment(top.get("inherit_shell_env", True), environ, in_file, overrides)
+        for issue in self.environment.issues:
+            self._tell(issue.code, ("env_variables", issue.name), issue.message)
+        for name in ("smtp_server", "smtp_user", "smtp_password"):
+            text = top.get(name)
+            if isinstance(text, str):
+                variables = dict(environ)
+                variables.update(self.environment.variables)
+                self._tell_missing(self._missing(text, variables), (name,))
+        self._folders: Dict[str, Optional[str]] = {}
+
+    def _tell(self, code: str, path: Path, message: str) -> None:
+        if code[0] == "W":
+            self.report.warning(path, code, message)
+        else:
+            self.report.error(path, code, message)
+
+    @staticmethod
+    def _missing(text: str, variables: Mapping[str, str]) -> List[str]:
+        from config.environment import expand
+        return expand(text, variables)[1]
+
+    def _tell_missing(self, names: List[str], path: Path) -> None:
+        for name in names:
+            self.report.warning(path, "W104", "nobody sets %s, so ${%s} stays as it is" % (name, name))
+
+    def check_folders(self, top: _Raw, folder: str) -> Folders:
+        """Report ``working_dir`` and ``log_dir`` of the file where they cannot be used."""
+        working_dir, log_dir = folder, ""
+        text = top.get("working_dir")
+        if isinstance(text, str):
+            working_dir = self._folder(text, folder, self.environment.variables, ("working_dir",), False)
+        text = top.get("log_dir")
+        if isinstance(text, str):
+            log_dir = self._folder(text, working_dir, self.environment.variables, ("log_dir",), True)
+        return Folders(working_dir, log_dir)
+
+    def _folder(self, text: str, below: str, variables: Mapping[str, str], path: Path, writable: bool) -> str:
+        folder, missing = resolve_folder(text, below, variables)
+        self._tell_missing(missing, path)
+        if writable or folder not in self._folders:
+            self._folders[folder] = folder_problem(folder, writable)
+        problem = self._folders[folder]
+        if problem is not None:
+            self.report.error(path, "E142", problem)
+        return folder
+
+    def check_job(self, job: Mapping[str, object], path: Path, folders: Folders) -> None:
+        """Report what is wrong with the variables, the folder, the input and the checks of one job."""
+        variables: Mapping[str, str] = self.environment.variables
+        own = effective(job, self.defaults, "env_variables")
+        if isinstance(own, dict) and own:
+            over, issues = self.environment.of_job(own)
+            variables = dict(variables)
+            variables.update(over)
+            for issue in issues:
+                where = place(job, "env_variables", path) if issue.layer == "job" else ("env_variables",)
+                self._tell(issue.code, where + (issue.name,), issue.message)
+        text = effective(job, self.defaults, "working_dir")
+        if isinstance(text, str):
+            self._folder(text, folders.working_dir, variables, place(job, "working_dir", path), False)
+        text = effective(job, self.defaults, "stdin")
+        if isinstance(text, str):
+            self._tell_missing(self._missing(text, variables), place(job, "stdin", path))
+        for name in ("pre_checks", "post_checks"):
+            checks = effective(job, self.defaults, name)
+            if isinstance(checks, list):
+                self._check_parameters(checks, variables, place(job, name, path))
+
+    def _check_parameters(self, checks: List[object], variables: Mapping[str, str], path: Path) -> None:
+        for index, item in enumerate(checks):
+            params = item.get("params") if isinstance(item, dict) else None
+            if isinstance(params, dict):
+                for name, value in params.items():
+                    if isinstance(value, str) and "${" in value:
+                        # What each attempt is given is not known before it starts.
+                        missing = [one for one in self._missing(value, variables)
+                                   if not one.startswith("EXECUTIONER_")]
+                        self._tell_missing(missing, path + (index, "params", name))
+
+    def check_programs(self, jobs: _Jobs, names: Set[str], folders: Folders) -> None:
+        """Warn of programs that are not found, each once."""
+        has_own = "env_variables" in names or "working_dir" in names
+        search, folder = self.environment.variables.get("PATH", os.defpath), folders.working_dir
+        commands = [effective(job, self.defaults, "command") for job in jobs]
+        found: Dict[Tuple[str, str, str], bool] = {}
+        programs: Dict[object, str] = {}
+        missing: Dict[str, List[int]] = {}
+        if not has_own and set(map(type, commands)) == {str}:
+            # Ten thousand jobs have few programs: most often, none is missing, and no job needs to be looked at.
+            if all(_is_there(program, search, folder)
+                   for program in set(map(_program, set(commands))) if program):
+                return
+        for index, command in enumerate(commands):
+            once = tuple(map(str, command)) if isinstance(command, list) else command
+            if once not in programs:
+                programs[once] = _program(command)
+            program = programs[once]
+            if program:
+                if has_own:
+                    search, folder = self._entryof(jobs[index], folders)
+                where = (program, search, folder)
+                if where not in found:
+                    found[where] = _is_there(program, search, folder)
+                if not found[where]:
+                    missing.setdefault(program, []).append(index)
+        for program, users in missing.items():
+            more = " (%d more jobs use it)" % (len(users) - 1) if len(users) > 1 else ""
+            what = "is not there" if "/" in program else "is not on PATH"
+            self.report.warning(place(jobs[users[0]], "command", ("jobs", users[0])), "W101",
+                                "the program %s %s%s" % (quoted(program), what, more))
+
+    def _entryof(self, job: Mapping[str, object], folders: Folders) -> Tuple[str, str]:
+        variables: Mapping[str, str] = self.environment.variables
+        over: Mapping[str, str] = {}
+        own = effective(job, self.defaults, "env_variables")
+        if isinstance(own, dict) and own:
+            over = self.environment.of_job(own)[0]
+        folder = folders.working_dir
+        text = effective(job, self.defaults, "working_dir")
+        if isinstance(text, str):
+            variables = dict(variables)
+            variables.update(over)
+            folder = resolve_folder(text, folder, variables)[0]
+        return over.get("PATH", variables.get("PATH", os.defpath)), folder
+
+
+def _program(command: object) -> str:
+    """The program that a command begins with; "" where only a shell could tell."""
+    if isinstance(command, list):
+        return str(command[0]) if command else ""
+    if not isinstance(command, str):
+        return ""
+    words = command.split(None, 1)
+    if not words or words[0] in _SHELL_WORDS or not _WORD_CHARACTERS.issuperset(words[0]):
+        return ""
+    return words[0]
+
+
+def _is_there(program: str, search: str, folder: str) -> bool:
+    """Whether a program can be started, looked for as ``execvpe`` does."""
+    try:
+        if "/" in program:
+            return os.path.isfile(os.path.join(folder, program))
+        for entry in search.split(os.pathsep):
+            candidate = os.path.join(folder, entry, program)
+            if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+                return True
+    except (ValueError, UnicodeEncodeError):
+        pass
+    return False

@@ -1,0 +1,74 @@
+"""One job by itself, by the same rules as the whole file: for programs that make or edit jobs."""
+from typing import TYPE_CHECKING, Dict, List, Union
+
+from config.kinds import is_comment
+from config.problems import ERROR, Path, Report, path_text
+from config.rules import check_join, check_own_dependencies
+from config.validator import check_job
+from jobs.compat import TypedDict
+
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["JobConfig", "validate_job_config"]
+
+_Duration = Union[int, float, str]
+
+#: A job as a file gives it. Every key but ``id`` and ``command`` may be missing.
+JobConfig = TypedDict("JobConfig", {
+    "id": str,
+    "command": Union[str, List[str]],
+    "description": str,
+    "dependencies": List[Union[str, Dict[str, str]]],
+    "join": Union[str, int],
+    "timeout": _Duration,
+    "total_timeout": _Duration,
+    "stop_signal": Union[str, int],
+    "stop_grace": _Duration,
+    "env_variables": Dict[str, Union[str, int, float, bool]],
+    "working_dir": str,
+    "max_retries": int,
+    "retry_delay": Union[_Duration, List[_Duration]],
+    "retry_backoff": float,
+    "retry_jitter": float,
+    "max_retry_time": _Duration,
+    "retry_on_status": List[str],
+    "retry_on_exit_codes": List[int],
+    "never_retry_on_exit_codes": List[int],
+    "success_exit_codes": List[int],
+    "allow_failure": bool,
+    "pre_checks": "List[Dict[str, Any]]",
+    "post_checks": "List[Dict[str, Any]]",
+    "priority": int,
+    "stdin": Union[str, Dict[str, str]],
+    "tags": List[str],
+}, total=False)
+
+
+def validate_job_config(job: object) -> List[str]:
+    """Everything that is wrong with one job, a sentence each; an empty list where nothing is.
+
+    What only a whole file can tell is left out: whether dependencies exist, and cycles. So is the machine: folders
+    and programs. A missing ``timeout`` is no error, since the file's default holds.
+
+    :param job: a ``JobConfig``, right or wrong
+    """
+    report = Report()
+    path: Path = ("jobs", 0)
+    good = check_job(job, path, {}, report)
+    check_own_dependencies(good, {}, path, report)
+    check_join(good, {}, path, report)
+    own = good.get("env_variables")
+    if isinstance(own, dict) and own:
+        from config.environment import Environment
+        environment = Environment(False, {}, {name: value for name, value in own.items() if not is_comment(name)})
+        for issue in environment.issues:
+            if issue.code[0] == "E":
+                report.error(path + ("env_variables", issue.name), issue.code, issue.message)
+    found = []
+    for finding in report.findings:
+        if finding.severity == ERROR:
+            where = path_text(finding.path[len(path):]) or "job"
+            found.append("%s %s: %s%s" % (finding.code, where, finding.message,
+                                          "; " + finding.hint if finding.hint else ""))
+    return found
