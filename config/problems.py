@@ -79,9 +79,9 @@ class Problem:
     def __str__(self) -> str:
         """The line that a person reads: place, severity, code, path, message, hint."""
         place = "%s:%d:%d" % (self.file, self.line, self.column) if self.line else self.file
-        where = " " + self.path if self.path else ""
+        where = " %s:" % self.path if self.path else ""
         hint = "; " + self.hint if self.hint else ""
-        return "%s: %s %s%s: %s%s" % (place, self.severity, self.code, where, self.message, hint)
+        return "%s: %s %s%s %s%s" % (place, self.severity, self.code, where, self.message, hint)
 
     def __repr__(self) -> str:
         return "Problem(%s)" % self

@@ -1,6 +1,6 @@
 """A sample configuration with every key, made from the key tables: what is not needed stands in comments."""
 import json
-from typing import Dict, List, Sequence
+from typing import Dict, List
 
 from config.kinds import Key
 from config.schema import FILE, JOB
@@ -11,14 +11,14 @@ _WIDTH = 100
 #: Keys that the sample sets, and to what; all others are shown as comments with their defaults.
 _FILE_VALUES: Dict[str, object] = {"application_name": "nightly", "parallel": True, "max_workers": 4,
                                    "env_variables": {"DATA": "/srv/data", "STAGING": "${DATA}/staging"}}
-_JOBS: Sequence[Dict[str, object]] = (
+_JOBS: List[Dict[str, object]] = [
     {"id": "extract", "command": "echo extract > extract.txt", "timeout": "30m", "max_retries": 2,
      "retry_delay": ["10s", "1m"]},
     {"id": "load", "command": ["cat", "extract.txt"], "dependencies": ["extract"],
      "pre_checks": [{"name": "check_file_exists", "params": {"path": "extract.txt"}}]},
     {"id": "clean-up", "command": "rm -f extract.txt", "dependencies": [{"job": "load", "when": "done"}],
      "allow_failure": True},
-)
+]
 
 
 def sample() -> str:
@@ -49,11 +49,7 @@ def sample() -> str:
 
 
 def _default(key: Key) -> str:
-    if key.default is not None:
-        return json.dumps(key.default)
-    if key.example is not None:
-        return json.dumps(key.example)
-    return "..."
+    return json.dumps(key.default if key.default is not None else key.example)
 
 
 def _help(key: Key, indent: str) -> List[str]:

@@ -13,15 +13,8 @@ __all__ = ["Folders", "check", "folder_problem", "resolve_folder"]
 _Raw = Dict[str, object]
 _Jobs = Sequence[Mapping[str, object]]
 
-#: First words of a shell command that are no programs.
-_SHELL_WORDS = frozenset((
-    ".", ":", "[", "[[", "alias", "bg", "break", "builtin", "case", "cd", "command", "continue", "declare", "do",
-    "done", "echo", "elif", "else", "esac", "eval", "exec", "exit", "export", "false", "fg", "fi", "for", "function",
-    "getopts", "hash", "if", "jobs", "kill", "let", "local", "printf", "pwd", "read", "readonly", "return", "select",
-    "set", "shift", "source", "test", "then", "time", "times", "trap", "true", "type", "typeset", "ulimit", "umask",
-    "unalias", "unset", "until", "wait", "while", "{", "}", "!",
-))
-_WORD_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+-@:,")
+#: Characters of a first word that any shell takes as it is.
+_WORD_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+-@:,[]{}!")
 
 
 def check(top: _Raw, jobs: _Jobs, defaults: _Raw, names: Set[str], folder: str, environ: Mapping[str, str],
@@ -222,20 +215,22 @@ def _program(command: object) -> str:
     if not isinstance(command, str):
         return ""
     words = command.split(None, 1)
-    if not words or words[0] in _SHELL_WORDS or not _WORD_CHARACTERS.issuperset(words[0]):
+    if not words or not _WORD_CHARACTERS.issuperset(words[0]):
         return ""
     return words[0]
 
 
 def _is_there(program: str, search: str, folder: str) -> bool:
-    """Whether a program can be started, looked for as ``execvpe`` does."""
+    """Whether a program can be started, or the word is one of the shell's own."""
     try:
         if "/" in program:
             return os.path.isfile(os.path.join(folder, program))
-        for entry in search.split(os.pathsep):
-            candidate = os.path.join(folder, entry, program)
-            if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+        for entry in search.split(":"):
+            candidate = os.path.join(entry, program)
+            if entry[:1] == "/" and os.path.isfile(candidate) and os.access(candidate, os.X_OK):
                 return True
     except (ValueError, UnicodeEncodeError):
-        pass
-    return False
+        return False
+    # Only what is not found pays for the rules of the shell.
+    from jobs.command import SHELL_WORDS
+    return program in SHELL_WORDS

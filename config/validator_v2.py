@@ -1,14 +1,11 @@
 """One job by itself, by the same rules as the whole file: for programs that make or edit jobs."""
-from typing import TYPE_CHECKING, Dict, List, Union
+from typing import Dict, List, Union
 
 from config.kinds import is_comment
 from config.problems import ERROR, Path, Report, path_text
 from config.rules import check_join, check_own_dependencies
 from config.validator import check_job
 from jobs.compat import TypedDict
-
-if TYPE_CHECKING:
-    from typing import Any
 
 __all__ = ["JobConfig", "validate_job_config"]
 
@@ -37,8 +34,8 @@ JobConfig = TypedDict("JobConfig", {
     "never_retry_on_exit_codes": List[int],
     "success_exit_codes": List[int],
     "allow_failure": bool,
-    "pre_checks": "List[Dict[str, Any]]",
-    "post_checks": "List[Dict[str, Any]]",
+    "pre_checks": List[Dict[str, object]],
+    "post_checks": List[Dict[str, object]],
     "priority": int,
     "stdin": Union[str, Dict[str, str]],
     "tags": List[str],
