@@ -13,6 +13,7 @@ from executioner.console import Console, OutputClosed
 from executioner.options import (GLOBAL_OPTIONS, Arguments, CommandSpec, Option, did_you_mean, parse_command,
                                  split_global, usage_error)
 from jobs.exceptions import EXIT_OK, EXIT_SIGNAL, ConfigurationError, ExecutionerError, InternalError
+from jobs.startup import prepare_process
 
 __all__ = ["COMMANDS", "load_command", "main"]
 
@@ -52,12 +53,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     :param argv: the words after the program's name; those of the process where not given
     :return: the exit code
     """
-    from jobs.startup import prepare_process
     words = list(sys.argv[1:] if argv is None else argv)
-    prepare_process()
     console = Console()
     arguments = Arguments()
     try:
+        console.origin = prepare_process()
         code = _dispatch(words, arguments, console)
         console.out.flush()
         return code
@@ -102,33 +102,34 @@ def _dispatch(words: List[str], arguments: Arguments, console: Console) -> int:
 def _report(error: ExecutionerError, cause: BaseException, words: Sequence[str], arguments: Arguments,
             console: Console) -> int:
     """Print the error, once, and keep it in the log; the exit code."""
+    problems = error.context.get("problems")  # of a file: told as they are
     try:
         console.out.discard()
         if "--json" in words:
-            from executioner.render import json_text
-            console.out.line(json_text(error.to_dict()))
+            from executioner.render import json_lines, json_text
+            for line in json_lines(problems) if problems is not None else [json_text(error.to_dict())]:
+                console.out.line(line)
             console.out.flush()
     except (OutputClosed, ExecutionerError):
         pass  # nobody reads it; the line on standard error and the exit code remain
-    trace = ""
     if not isinstance(error, ConfigurationError):
-        import traceback
-        trace = "".join(traceback.format_exception(type(cause), cause, cause.__traceback__))
-        _log(error, trace, arguments, console)
+        _log(cause, arguments, console)
     if arguments.flag("debug"):
-        if not trace:
-            import traceback
-            trace = "".join(traceback.format_exception(type(cause), cause, cause.__traceback__))
-        for line in trace.splitlines():
+        import traceback
+        for line in "".join(traceback.format_exception(type(cause), cause, cause.__traceback__)).splitlines():
             console.err.line(line)
-    console.err.line("executioner: %s" % error.message)
+    if problems is not None:
+        for line in error.message.split("\n"):
+            console.err.line(line)
+    else:
+        console.err.line("executioner: %s" % error.message)
     hint = error.context.get("hint")
     if hint:
         console.err.line("  hint: %s" % hint)
     return error.exit_code
 
 
-def _log(error: ExecutionerError, trace: str, arguments: Arguments, console: Console) -> None:
+def _log(error: BaseException, arguments: Arguments, console: Console) -> None:
     """Keep the error with its traceback in the log of the home, where there is one."""
     from executioner.home import locate
     try:
@@ -136,9 +137,14 @@ def _log(error: ExecutionerError, trace: str, arguments: Arguments, console: Con
         if not os.path.isdir(home.logs):
             return
         home.check()
-        from executioner.wiring import log_error
-        log_error(home, error, trace)
-    except (ExecutionerError, OSError):
+        import time
+
+        from executioner_logging.record import record_of_error
+        from executioner_logging.writer import LogWriter
+        writer = LogWriter(home.log)
+        writer.write([record_of_error(error, time.time())])
+        writer.close()
+    except (ExecutionerError, OSError, ImportError):
         return  # the home may be the very thing that is broken; the error is printed all the same
 
 

@@ -4,9 +4,12 @@ UTF-8 with ``backslashreplace`` whatever the locale (cron's ``LANG=C``), written
 nothing is left in a buffer of ``sys.stdout`` to fail at exit. Control characters are made safe on a terminal.
 """
 import os
-from typing import Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional
 
 from jobs.exceptions import StorageError
+
+if TYPE_CHECKING:
+    from jobs.startup import OriginalState
 
 __all__ = ["Console", "Output", "OutputClosed", "OutputError"]
 
@@ -94,6 +97,8 @@ class Console:
 
     def __init__(self, environ: Optional[Mapping[str, str]] = None) -> None:
         self.environ: Dict[str, str] = dict(os.environ if environ is None else environ)
+        #: How this process was started, for the jobs; set before any command begins.
+        self.origin: "Optional[OriginalState]" = None
         self.out = Output(1, strict=True)
         self.err = Output(2, strict=False)
 

@@ -8,7 +8,7 @@ from typing import Mapping, Optional
 
 from jobs.exceptions import ConfigurationError, StorageError
 
-__all__ = ["Home", "default_home", "locate"]
+__all__ = ["Home", "default_home", "locate", "make_folders"]
 
 _FOLDERS = ("logs", "locks", "records")
 
@@ -70,7 +70,7 @@ class Home:
         :raises StorageError: where that cannot be done, or it is not ours alone
         """
         try:
-            _make_folders(self.path)
+            make_folders(self.path)
             self.check()
             for name in _FOLDERS:
                 path = os.path.join(self.path, name)
@@ -132,8 +132,11 @@ def locate(named: Optional[str], environ: Mapping[str, str]) -> Home:
     return Home(os.path.abspath(os.path.expanduser(path)), source)
 
 
-def _make_folders(path: str) -> None:
-    # os.makedirs gives the mode to the last folder only, since 3.7.
+def make_folders(path: str) -> None:
+    """Make a folder and those above it that are missing, each 0700 (``os.makedirs`` gives its mode to the last only).
+
+    :raises OSError: where that cannot be done
+    """
     missing = []
     while path and not os.path.lexists(path):
         missing.append(path)

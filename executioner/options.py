@@ -134,6 +134,11 @@ def _take(words: Sequence[str], index: int, table: Dict[str, Option], arguments:
     return index + 2
 
 
+def _is_back_reference(word: str) -> bool:
+    """``-1``: the last run; and a plain ``-``."""
+    return word == "-" or (word[1:].isdigit() and len(word) < 10)
+
+
 def _table(options: Sequence[Option]) -> Dict[str, Option]:
     return {name: option for option in options for name in option.names}
 
@@ -159,7 +164,7 @@ def parse_command(name: str, spec: CommandSpec, words: Sequence[str], arguments:
         if word == "--":
             arguments.operands.extend(words[index + 1:])
             break
-        if word.startswith("-") and word != "-":
+        if word.startswith("-") and not _is_back_reference(word):
             index = _take(words, index, table, arguments, name)
         else:
             arguments.operands.append(word)

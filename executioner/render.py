@@ -1,12 +1,13 @@
 """Records into text and JSON: values in, words out. No clock, no file, no environment."""
 import json
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from jobs.times import duration_text, utc_text
 
 __all__ = [
-    "attempts_text", "count_text", "counts_line", "duration_or_dash", "how_it_ended", "job_fields", "json_lines",
-    "json_text", "one_line", "problem_line", "run_fields", "run_json_lines", "status_label", "table", "time_text",
+    "attempts_text", "command_text", "count_text", "counts_line", "duration_or_dash", "how_it_ended", "job_fields",
+    "json_lines", "json_text", "one_line", "run_fields", "run_json_lines", "running_lines", "show_lines",
+    "status_label", "table", "time_text",
 ]
 
 if TYPE_CHECKING:
@@ -98,6 +99,14 @@ def count_text(count: int, noun: str) -> str:
     return "%d %s%s" % (count, noun, "" if count == 1 else "s")
 
 
+def command_text(command: Union[str, Sequence[str]]) -> str:
+    """A command as it could be typed into a shell."""
+    if isinstance(command, str):
+        return command
+    from shlex import quote
+    return " ".join(quote(word) for word in command)
+
+
 def status_label(status: str) -> str:
     """The word with which a job's line begins."""
     return _LABELS.get(status, status)
@@ -129,15 +138,6 @@ def counts_line(counts: Mapping[str, int]) -> str:
     return ", ".join("%d %s" % (counts[status], word) for status, word in _COUNTED if counts.get(status))
 
 
-def problem_line(problem: Mapping[str, Any]) -> str:
-    """``file:line:column: error CODE path: message``."""
-    place = str(problem["file"])
-    if problem["line"]:
-        place += ":%s:%s" % (problem["line"], problem["column"])
-    path = "%s: " % problem["path"] if problem["path"] else ""
-    return "%s: %s %s %s%s" % (place, problem["severity"], problem["code"], path, one_line(str(problem["message"])))
-
-
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Tuple[int, ...] = ()) -> List[str]:
     """Lines of a table as wide as its cells; the last column is not padded.
 
@@ -150,3 +150,53 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Tuple[in
                  for column, (cell, width) in enumerate(zip(row, widths))]
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def show_lines(run: "RunRecord", jobs: "Sequence[JobRecord]") -> List[str]:
+    """A run and its jobs for people."""
+    head = "run %d of %s: %s" % (run.run_id, run.application, run.status)
+    if run.exit_code is not None:
+        head += ", exit %d" % run.exit_code
+    if run.reason:
+        head += ": " + one_line(run.reason)
+    lines = [head, "  config   " + run.config_path, "  started  " + time_text(run.started_at)]
+    if run.ended_at is not None:
+        lines.append("  ended    %s, after %s" % (time_text(run.ended_at), duration_or_dash(run.duration_s)))
+    if run.parent_run_id is not None:
+        lines.append("  resumes  run %d" % run.parent_run_id)
+    if run.log_dir:
+        lines.append("  output   " + run.log_dir)
+    lines.append("  jobs     " + (counts_line(_counted(jobs)) or "none"))
+    lines.append("")
+    return lines + table(("JOB", "STATUS", "TRIES", "STARTED", "DURATION", "CPU", "MEMORY", "REASON"), [
+        (job.job_id, job.status, str(job.attempts), time_text(job.started_at), duration_or_dash(job.duration_s),
+         duration_or_dash(job.cpu_s), _memory_text(job.max_rss_bytes), one_line(job.reason)) for job in jobs],
+        right=(2, 4, 5, 6))
+
+
+def running_lines(run: "RunRecord", jobs: "Sequence[JobRecord]") -> List[str]:
+    """A run that is under way, for people."""
+    lines = ["run %d of %s: since %s, %s" % (run.run_id, run.application, time_text(run.started_at),
+                                             counts_line(_counted(jobs)))]
+    for job in jobs:
+        if job.status in ("RUNNING", "RETRYING"):
+            lines.append("  %s %s  %s" % (status_label(job.status).ljust(6), job.job_id, " ".join(
+                part for part in ("since " + time_text(job.started_at) if job.started_at is not None else "",
+                                  "(try %d)" % job.attempts if job.attempts > 1 else "",
+                                  one_line(job.reason)) if part)))
+    return lines
+
+
+def _counted(jobs: "Sequence[JobRecord]") -> Dict[str, int]:
+    counts: Dict[str, int] = {}
+    for job in jobs:
+        counts[job.status] = counts.get(job.status, 0) + 1
+    return counts
+
+
+def _memory_text(size: Optional[int]) -> str:
+    if size is None:
+        return "-"
+    if size < 1 << 20:
+        return "%d KiB" % (size >> 10)
+    return "%.1f MiB" % (size / 2.0 ** 20) if size < 1 << 30 else "%.1f GiB" % (size / 2.0 ** 30)

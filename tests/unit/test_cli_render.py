@@ -4,7 +4,7 @@ from typing import Optional
 
 import pytest
 
-from executioner.render import (count_text, counts_line, how_it_ended, job_fields, json_lines, problem_line, run_fields,
+from executioner.render import (count_text, counts_line, how_it_ended, job_fields, json_lines, run_fields,
                                 run_json_lines, table, time_text)
 from jobs.models import JobRecord, RunRecord
 
@@ -60,10 +60,3 @@ def test_a_table_is_as_wide_as_its_cells() -> None:
     assert table(("RUN", "APP", ""), (("1", "a", ""), ("100", "long name", "x")), right=(0,)) == [
         "RUN  APP", "  1  a", "100  long name  x"]
     assert table(("A",), ()) == ["A"]
-
-
-def test_a_problem_is_one_line() -> None:
-    problem = {"file": "c.json", "line": 3, "column": 5, "severity": "error", "code": "E104", "path": "jobs[0].timeout",
-               "message": "must be positive,\ngot -5"}
-    assert problem_line(problem) == "c.json:3:5: error E104 jobs[0].timeout: must be positive, got -5"
-    assert problem_line(dict(problem, line=None, path="")) == "c.json: error E104 must be positive, got -5"

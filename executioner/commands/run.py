@@ -1,0 +1,196 @@
+"""``run``: run the jobs of a configuration."""
+import os
+import sys
+from typing import TYPE_CHECKING, Dict, List, Optional
+
+from executioner.console import Console, OutputClosed
+from executioner.home import Home, locate
+from executioner.loading import PIPELINE_OPTIONS, SELECTION_OPTIONS, given_jobs, load, selection
+from executioner.options import Arguments, CommandSpec, Option, did_you_mean, usage_error
+from jobs.exceptions import EXIT_OK, InternalError
+
+if TYPE_CHECKING:
+    from executioner.wiring import Runner
+    from jobs.engine import RunOutcome
+    from jobs.graph import Graph
+    from jobs.models import Pipeline
+    from jobs.ports import Observer
+    from jobs.scheduler import Given
+
+__all__ = ["SPEC", "execute"]
+
+SPEC = CommandSpec(
+    "CONFIG", 1, 1,
+    PIPELINE_OPTIONS + SELECTION_OPTIONS + (
+        Option("--dry-run", "show what would run, in order; start and write nothing"),
+        Option("--wait", "wait for another run of the application instead of exit 75"),
+        Option("-q --quiet", "as from cron: nothing unless the run fails"),
+        Option("-v --verbose", "also what starts and what is tried again, without a terminal too"),
+        Option("--json", "what became of it as one JSON document on standard output"),
+        Option("--log-format", "how our own log is written", "json|text"),
+    ),
+    "Runs the jobs of a configuration. Without a terminal it says nothing where all goes well, and on failure one\n"
+    "summary on standard error, so that cron's mail is worth reading. On a terminal it shows what happens.",
+    (("executioner run pipeline.json", "the whole pipeline"),
+     ("executioner run pipeline.json --workers 4", "up to four jobs at once"),
+     ("executioner run pipeline.json --from load --skip mail", "a part of it"),
+     ("executioner run pipeline.json --dry-run", "what would run, in which order")))
+
+_LOG_FORMATS = ("json", "text")
+
+
+def execute(arguments: Arguments, console: Console) -> int:
+    """Run a configuration."""
+    from jobs.graph import Graph
+    from jobs.models import OverlapPolicy
+
+    log_format = arguments.one("log_format")
+    if log_format is not None and log_format not in _LOG_FORMATS:
+        raise usage_error('--log-format must be json or text, found "%s"%s' % (
+            log_format, did_you_mean(log_format, _LOG_FORMATS)))
+    loaded = load(arguments, console)
+    pipeline = loaded.pipeline
+    assert pipeline is not None
+    if arguments.flag("wait"):
+        pipeline.overlap = OverlapPolicy.WAIT
+    graph = Graph(pipeline.jobs)
+    given = given_jobs(selection(arguments, pipeline, graph), len(pipeline.jobs))
+    warnings = [str(problem) for problem in loaded.problems]
+    if console.err.is_terminal and not arguments.flag("quiet"):
+        for line in warnings:
+            console.err.line(line)
+    if arguments.flag("dry_run"):
+        return _rehearse(arguments, console, pipeline, graph, given)
+    text_log = log_format == "text" or (log_format is None and not pipeline.features.get("structured_logging", True))
+    return _run(arguments, console, locate(arguments.one("home"), console.environ), pipeline, graph, given, warnings,
+                text_log)
+
+
+def _run(arguments: Arguments, console: Console, home: Home, pipeline: "Pipeline", graph: "Graph",
+         given: "Dict[int, Given]", warnings: List[str], text_log: bool) -> int:
+    from executioner.wiring import Runner
+
+    origin = console.origin
+    if origin is None:
+        raise InternalError("the process was not prepared")
+    shows = (console.err.is_terminal and not arguments.flag("quiet")) or arguments.flag("verbose")
+
+    def tell(line: str) -> None:
+        console.err.line("executioner: " + line)
+
+    with Runner(home, pipeline, graph, given, origin, _said(arguments), warnings,
+                "DEBUG" if arguments.flag("debug") else "INFO", text_log, tell) as runner:
+        observers: "List[Observer]" = []
+        if shows:
+            from executioner.progress import Progress
+            progress = Progress(console, graph.ids, arguments.flag("verbose"), arguments.flag("debug"))
+            observers.append(progress)
+        try:
+            outcome = runner.run(observers)
+        finally:
+            if shows:
+                progress.close()
+        if shows and not runner.run_id:
+            tell(outcome.reason)
+        try:
+            if arguments.flag("json"):
+                _print_json(console, runner, outcome)
+                console.out.flush()
+        except OutputClosed:
+            console.out.discard()  # the run's own exit code matters more than a reader that has gone
+        if runner.run_id:
+            _conclude(console, runner, outcome, shows)
+        return outcome.exit_code
+
+
+def _conclude(console: Console, runner: "Runner", outcome: "RunOutcome", shows: bool) -> None:
+    """The last words: one line where all went well and somebody watches, else the summary."""
+    from executioner.summary import final_line, summary
+    if outcome.exit_code == EXIT_OK:
+        if shows:
+            run = runner.history.run(runner.run_id, with_jobs=False)
+            if run is not None:
+                console.err.line(final_line(run, runner.history))
+        return
+    lines = summary(runner.history, runner.run_id, _command(runner.home), runner.masker)
+    console.err.write("".join(line + "\n" for line in lines))
+
+
+def _print_json(console: Console, runner: "Runner", outcome: "RunOutcome") -> None:
+    from executioner.render import job_fields, run_fields, run_json_lines
+
+    if runner.run_id:
+        run = runner.history.run(runner.run_id, with_jobs=False)
+        if run is None:
+            raise InternalError("run %d was there a moment ago" % runner.run_id)
+        lines = run_json_lines(run_fields(run), (job_fields(job) for job in runner.history.jobs(runner.run_id)))
+    else:
+        lines = run_json_lines({
+            "run_id": None, "application": runner.pipeline.application, "status": outcome.status or None,
+            "exit_code": outcome.exit_code, "config": runner.pipeline.config_path, "started": None, "ended": None,
+            "duration": None}, ())
+    for line in lines:
+        console.out.line(line)
+
+
+def _rehearse(arguments: Arguments, console: Console, pipeline: "Pipeline", graph: "Graph",
+              given: "Dict[int, Given]") -> int:
+    """What would run, in the order in which it would start."""
+    from executioner.rehearsal import rehearse
+    from executioner.render import command_text, count_text, one_line, run_json_lines, table
+    from jobs.masking import Masker
+
+    rehearsal = rehearse(pipeline, graph, given, {})
+    if arguments.flag("json"):
+        jobs: List[Dict[str, Optional[object]]] = [_dry_job(graph.ids[step.position], "PENDING", "would run")
+                                                   for step in rehearsal.steps]
+        jobs += [_dry_job(graph.ids[position], "SKIPPED", reason)
+                 for position, reason in sorted(rehearsal.left_out.items())]
+        for line in run_json_lines({
+                "run_id": None, "application": pipeline.application, "status": None, "exit_code": EXIT_OK,
+                "config": pipeline.config_path, "started": None, "ended": None, "duration": None}, jobs):
+            console.out.line(line)
+        return EXIT_OK
+    masker = Masker(pipeline.secret_values)
+    console.out.line("dry run of %s: %s, %d at once; nothing was started" % (
+        pipeline.application, count_text(len(rehearsal.steps), "job"),
+        pipeline.max_workers if pipeline.parallel else 1))
+    rows = [(str(order), graph.ids[step.position],
+             one_line(masker.mask_text(command_text(pipeline.jobs[step.position].command))))
+            for order, step in enumerate(rehearsal.steps, 1)]
+    rows += [("-", graph.ids[position], reason) for position, reason in sorted(rehearsal.left_out.items())]
+    for line in table(("ORDER", "JOB", "COMMAND"), rows, right=(0,)):
+        console.out.line(line)
+    return EXIT_OK
+
+
+def _dry_job(job_id: str, status: str, reason: str) -> Dict[str, Optional[object]]:
+    fields: Dict[str, Optional[object]] = dict.fromkeys((
+        "job_id", "status", "reason", "exit_code", "signal", "attempts", "started", "ended", "duration", "cpu_seconds",
+        "max_rss", "stdout_path", "stderr_path"))
+    fields.update(job_id=job_id, status=status, reason=reason, attempts=0)
+    return fields
+
+
+def _said(arguments: Arguments) -> Dict[str, object]:
+    """The options of the command line, for the history. Values given with ``--env`` may be secret and stay out."""
+    said: Dict[str, object] = {}
+    for option in SPEC.options:
+        if option.key in ("json", "quiet", "verbose", "log_format") or not arguments.flag(option.key):
+            continue
+        if option.key == "env":
+            said["env"] = sorted(setting.partition("=")[0] for setting in arguments.many("env"))
+        elif option.metavar:
+            said[option.key] = arguments.many(option.key)
+        else:
+            said[option.key] = True
+    return said
+
+
+def _command(home: Home) -> str:
+    """How to call us again, with this home, for the hints of the summary."""
+    from shlex import quote
+    name = os.path.basename(sys.argv[0])
+    command = "executioner" if name == "executioner" else \
+        quote(sys.argv[0]) if name.endswith(".pyz") else "python3 -m executioner"
+    return command if home.source == "default" else "%s --home %s" % (command, quote(home.path))

@@ -1,0 +1,62 @@
+"""``runs``: the runs of the history, newest first."""
+from executioner.console import Console
+from executioner.options import Arguments, CommandSpec, Option, did_you_mean, usage_error
+from executioner.past import open_history
+from jobs.exceptions import EXIT_OK
+
+__all__ = ["SPEC", "execute"]
+
+SPEC = CommandSpec(
+    "[APPLICATION]", 0, 1,
+    (Option("--limit", "how many (20)", "N"),
+     Option("--before", "only runs with a smaller number: the last one of the page before", "RUN"),
+     Option("--status", "only RUNNING, SUCCESS, FAILED, CANCELLED or LOST", "STATUS"),
+     Option("--json", "a JSON list on standard output")),
+    "Lists the runs of the history, newest first.",
+    (("executioner runs", "the last 20 runs"),
+     ("executioner runs nightly --status FAILED", "those of one application that failed"),
+     ("executioner runs --limit 100 --before 4711", "the next page")))
+
+_MOST = 1000000
+_LARGEST_RUN = 10 ** 18 - 1
+
+
+def execute(arguments: Arguments, console: Console) -> int:
+    """List runs."""
+    from executioner.render import duration_or_dash, json_lines, one_line, run_fields, table, time_text
+    from jobs.models import RUN_STATUSES, RunStatus
+
+    limit = arguments.number("limit", 1, _MOST)
+    before = arguments.number("before", 1, _LARGEST_RUN)
+    status = arguments.one("status")
+    if status is not None:
+        status = status.upper()
+        if status not in RUN_STATUSES:
+            known = sorted(RUN_STATUSES)
+            raise usage_error('--status: no run has the status "%s"%s' % (status, did_you_mean(status, known)),
+                              "there are: " + ", ".join(known))
+    application = arguments.operands[0] if arguments.operands else None
+    home, history = open_history(arguments, console)
+    runs = []
+    if history is not None:
+        with history:
+            runs = history.runs(application, status, 20 if limit is None else limit, before)
+            if any(run.status == RunStatus.RUNNING for run in runs):
+                from executioner.truth import true_run
+                runs = [true_run(history, run) for run in runs]
+            if not runs and application is not None and history.last_run(application) is None:
+                raise usage_error('no application has the name "%s"%s' % (
+                    application, did_you_mean(application, history.applications())))
+    if arguments.flag("json"):
+        for line in json_lines(run_fields(run) for run in runs):
+            console.out.line(line)
+        return EXIT_OK
+    if not runs:
+        console.err.line("no runs in %s" % home.path)
+        return EXIT_OK
+    for line in table(("RUN", "APPLICATION", "STATUS", "EXIT", "STARTED", "DURATION", "REASON"), [
+            (str(run.run_id), run.application, run.status, "-" if run.exit_code is None else str(run.exit_code),
+             time_text(run.started_at), duration_or_dash(run.duration_s), one_line(run.reason)) for run in runs],
+            right=(0, 3)):
+        console.out.line(line)
+    return EXIT_OK

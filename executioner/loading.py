@@ -1,0 +1,94 @@
+"""From the words of the command line to a pipeline, or to the one error that lists every problem of the file."""
+from typing import TYPE_CHECKING, Dict, Sequence
+
+from executioner.console import Console
+from executioner.options import Arguments, Option, usage_error
+from jobs.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from config.pipeline import LoadResult
+    from config.problems import Problem
+    from jobs.graph import Graph, Selection
+    from jobs.models import Pipeline
+    from jobs.scheduler import Given
+
+__all__ = ["bad_file", "PIPELINE_OPTIONS", "SELECTION_OPTIONS", "given_jobs", "load", "selection"]
+
+#: Options that change what the file says.
+PIPELINE_OPTIONS = (
+    Option("--workers", "how many jobs run at once; above 1 means parallel", "N"),
+    Option("--parallel", "run independent jobs at the same time"),
+    Option("--sequential", "run one job at a time"),
+    Option("--env", "a variable for every job; repeatable", "NAME=VALUE"),
+    Option("--continue-on-error", "after a failure, still run what does not depend on it"),
+    Option("--insecure-config", "accept a file that others could have written"),
+)
+#: Options that take a part of the graph.
+SELECTION_OPTIONS = (
+    Option("--only", "just these jobs; what they depend on counts as met", "JOB,..."),
+    Option("--from", "these jobs and all that depends on them", "JOB,..."),
+    Option("--until", "these jobs and all that they depend on", "JOB,..."),
+    Option("--skip", "not these jobs; they count as SKIPPED", "JOB,..."),
+    Option("--tag", "jobs that carry one of these tags", "TAG,..."),
+)
+
+_MOST_WORKERS = 100000
+
+
+def load(arguments: Arguments, console: Console) -> "LoadResult":
+    """Load the file that the first operand names, with what the command line says over it.
+
+    :raises ConfigurationError: with every problem of the file, one a line (``context["problems"]``)
+    """
+    from config.pipeline import Overrides, load_pipeline
+
+    workers = arguments.number("workers", 1, _MOST_WORKERS)
+    if arguments.flag("sequential") and (arguments.flag("parallel") or (workers or 1) > 1):
+        raise usage_error("--sequential and %s contradict each other" % (
+            "--parallel" if arguments.flag("parallel") else "--workers %d" % (workers or 1)))
+    overrides = Overrides(workers, arguments.flag("sequential"), arguments.flag("parallel"),
+                          arguments.flag("continue_on_error"), _variables(arguments.many("env")),
+                          arguments.flag("insecure_config"))
+    result = load_pipeline(arguments.operands[0], console.environ, overrides, arguments.many("feature"))
+    if result.pipeline is None:
+        raise bad_file(result.problems)
+    return result
+
+
+def bad_file(problems: "Sequence[Problem]") -> ConfigurationError:
+    """The error of a file that cannot be run: every problem, one a line."""
+    return ConfigurationError("\n".join(str(problem) for problem in problems),
+                              context={"problems": [problem.to_dict() for problem in problems]})
+
+
+def selection(arguments: Arguments, pipeline: "Pipeline", graph: "Graph") -> "Selection":
+    """The part of the graph that the options ask for.
+
+    :raises ConfigurationError: where an id or a tag is unknown, or nothing is left to run
+    """
+    from jobs.graph import select
+    return select(pipeline.jobs, graph, only=arguments.names("only"), start_from=arguments.names("from"),
+                  until=arguments.names("until"), skip=arguments.names("skip"), tags=arguments.names("tag"))
+
+
+def given_jobs(chosen: "Selection", count: int) -> "Dict[int, Given]":
+    """The jobs that are decided before anything starts, by position."""
+    from jobs.models import JobStatus
+    from jobs.scheduler import Given
+    given = {}
+    for position in range(count):
+        if position in chosen.skipped:
+            given[position] = Given(JobStatus.SKIPPED, "skipped by --skip")
+        elif position not in chosen.chosen:
+            given[position] = Given(JobStatus.SKIPPED, "not selected", counts_as_met=True)
+    return given
+
+
+def _variables(settings: Sequence[str]) -> Dict[str, str]:
+    variables = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name or "\0" in setting:
+            raise usage_error('--env: expected NAME=VALUE, found "%s"' % setting)
+        variables[name] = value
+    return variables

@@ -1,0 +1,42 @@
+"""What the commands that read the history have in common: opening it, and finding the run that is meant."""
+from typing import TYPE_CHECKING, Optional, Tuple
+
+from executioner.console import Console
+from executioner.home import Home, locate
+from executioner.options import Arguments
+from jobs.exceptions import ConfigurationError, DatabaseError
+
+if TYPE_CHECKING:
+    from db.history import History
+
+__all__ = ["open_history", "wanted_run"]
+
+
+def open_history(arguments: Arguments, console: Console) -> Tuple[Home, "Optional[History]"]:
+    """The home, and its history for reading; None where nothing was ever run. Makes nothing.
+
+    :raises StorageError: where the home is not ours, or the history cannot be read
+    """
+    home = locate(arguments.one("home"), console.environ)
+    if not home.exists():
+        return home, None
+    home.check()
+    from db.history import History
+    try:
+        return home, History.open(home.history, readonly=True)
+    except DatabaseError as error:
+        if error.context.get("cause") == "missing":
+            return home, None
+        raise
+
+
+def wanted_run(arguments: Arguments, console: Console) -> "Tuple[Home, History, int]":
+    """The home, its history, and the run that the first operand names.
+
+    :raises ConfigurationError: where there is no such run
+    """
+    home, history = open_history(arguments, console)
+    if history is None:
+        raise ConfigurationError("no run %s: nothing was run yet in %s" % (arguments.operands[0], home.path),
+                                 context={"hint": "another home is named with --home or EXECUTIONER_HOME"})
+    return home, history, history.resolve(arguments.operands[0])

@@ -1,0 +1,116 @@
+"""A run without processes: the real engine and scheduler on an executor that only pretends, in simulated time.
+
+Behind ``run --dry-run`` and ``plan``: what they say is decided by the very code that would run it. Nothing is written.
+"""
+import time
+from typing import Dict, List, Mapping, Optional, Sequence
+
+from jobs.checks.runner import Checked
+from jobs.engine import Engine
+from jobs.events import AttemptStarted, Event, JobEnded
+from jobs.executors.simulated import Behaviour, SimulatedClock, SimulatedExecutor
+from jobs.graph import Graph
+from jobs.models import Check, JobStatus, Pipeline
+from jobs.ports import AttemptStart
+from jobs.run_context import RunContext
+from jobs.scheduler import Given, Scheduler
+
+__all__ = ["Rehearsal", "Step", "rehearse"]
+
+
+class Step:
+    """A job that would run."""
+
+    __slots__ = ("position", "starts_s", "duration_s")
+
+    def __init__(self, position: int, starts_s: float, duration_s: Optional[float]) -> None:
+        self.position = position
+        #: Seconds after the start of the run, by usual durations; those of jobs without any count as nothing.
+        self.starts_s = starts_s
+        #: Seconds that it usually takes; None where nobody knows.
+        self.duration_s = duration_s
+
+
+class Rehearsal:
+    """What would happen, if every job succeeded."""
+
+    __slots__ = ("steps", "left_out", "duration_s")
+
+    def __init__(self) -> None:
+        #: In the order of their starts.
+        self.steps: List[Step] = []
+        #: Jobs that would not run, by position: why.
+        self.left_out: Dict[int, str] = {}
+        #: Seconds that all would take, by usual durations.
+        self.duration_s = 0.0
+
+
+class _NoJournal:
+    def commit(self, events: Sequence[Event]) -> None:
+        """Keep nothing."""
+
+    def flushed(self) -> bool:
+        """Nothing is ever open."""
+        return True
+
+
+class _PassingChecks:
+    """Checks that are not made: a rehearsal takes them as passed."""
+
+    def __init__(self) -> None:
+        self._answered: List[Checked] = []
+
+    def submit(self, ticket: str, checks: Sequence[Check], working_dir: str, environment: Mapping[str, str]) -> None:
+        """Pass."""
+        self._answered.append(Checked(ticket, []))
+
+    def take(self) -> List[Checked]:
+        """Every ticket since the last call."""
+        answered, self._answered = self._answered, []
+        return answered
+
+    def pending(self) -> int:
+        """How many tickets were not taken yet."""
+        return len(self._answered)
+
+    def close(self) -> None:
+        """Nothing is left."""
+        self._answered = []
+
+
+class _Listener:
+    def __init__(self, rehearsal: Rehearsal, usual_s: Mapping[str, float], began_at: float) -> None:
+        self._rehearsal = rehearsal
+        self._usual_s = usual_s
+        self._began_at = began_at
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Note starts, and what was not to run."""
+        for event in events:
+            if isinstance(event, AttemptStarted):
+                self._rehearsal.steps.append(Step(event.position, max(0.0, event.at - self._began_at),
+                                                  self._usual_s.get(event.job_id)))
+            elif isinstance(event, JobEnded) and event.status != JobStatus.SUCCESS:
+                self._rehearsal.left_out[event.position] = event.reason
+
+
+def rehearse(pipeline: Pipeline, graph: Graph, given: Dict[int, Given], usual_s: Mapping[str, float]) -> Rehearsal:
+    """Go through a whole run in no time.
+
+    :param given: jobs that are decided beforehand
+    :param usual_s: seconds that jobs usually take, by id
+    """
+    rehearsal = Rehearsal()
+    clock = SimulatedClock(wall=time.time())
+    began_at, began = clock.wall(), clock.monotonic()
+
+    def behave(start: AttemptStart) -> Behaviour:
+        return Behaviour(min(usual_s.get(start.job.id, 0.0), start.timeout_s), JobStatus.SUCCESS, 0)
+
+    slots = pipeline.max_workers if pipeline.parallel else 1
+    Engine(pipeline, RunContext(0, "rehearsal", began_at, "/"),
+           Scheduler(pipeline.jobs, graph, slots, pipeline.continue_on_error, given),
+           SimulatedExecutor(slots, clock, behave), _NoJournal(), [_Listener(rehearsal, usual_s, began_at)], clock,
+           _PassingChecks(), list, lambda: 0.5).run()
+    rehearsal.duration_s = clock.monotonic() - began
+    return rehearsal

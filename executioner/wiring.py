@@ -1,0 +1,266 @@
+"""Joins everything for one run: home, locks, history, keeper, engine, log and observers.
+
+The order is what matters here: the lock, then the verdicts on runs whose runner died, then the run's rows and its
+folder (one transaction), then the keeper, then the first job.
+"""
+import os
+import select
+from types import TracebackType
+from typing import Callable, Dict, List, Optional, Sequence, Type
+
+from db.history import History, NewRun, RunPlaces
+from executioner.home import Home, make_folders
+from executioner.truth import is_runner_alive, settle
+from executioner_logging.events import EventLog
+from executioner_logging.record import Record
+from executioner_logging.writer import LogWriter
+from jobs.checks.runner import CheckRunner
+from jobs.engine import Engine, RunOutcome
+from jobs.events import JobEnded
+from jobs.exceptions import EXIT_OK, EXIT_SIGNAL, StorageError
+from jobs.executors.local import LocalExecutor
+from jobs.graph import Graph
+from jobs.keeper.processes import boot_id, start_time
+from jobs.locks import FileLock, LockHolder, acquire_application_lock, application_lock_path
+from jobs.masking import Masker
+from jobs.models import OverlapPolicy, Pipeline, RunRecord, RunStatus
+from jobs.ports import Observer
+from jobs.run_context import RunContext, run_environment
+from jobs.scheduler import Given, Scheduler
+from jobs.startup import OriginalState, StopSignals
+from jobs.system import SystemClock
+from jobs.times import utc_text
+
+__all__ = ["Runner"]
+
+
+class Runner:
+    """One run of a pipeline, from the lock to the last row. Use it in a ``with``: it holds a lock and open files.
+
+    :param given: jobs that are decided before anything starts, by position
+    :param origin: how this process was started
+    :param options: what the command line said, for the history; must be JSON-able
+    :param notices: lines for the log that were known before the run (warnings of the file)
+    :param tell: shows a line to a person at once
+    """
+
+    def __init__(self, home: Home, pipeline: Pipeline, graph: Graph, given: Dict[int, Given], origin: OriginalState,
+                 options: Dict[str, object], notices: Sequence[str] = (), log_level: str = "INFO",
+                 text_log: bool = False, tell: Callable[[str], None] = lambda line: None) -> None:
+        self.home = home
+        self.pipeline = pipeline
+        self.masker = Masker(pipeline.secret_values)
+        #: 0 until the run has its number.
+        self.run_id = 0
+        self._graph = graph
+        self._given = given
+        self._origin = origin
+        self._options = options
+        self._notices = list(notices)
+        self._tell = tell
+        self._clock = SystemClock()
+        self._signals = StopSignals(origin.hup_ignored)
+        self._lock: Optional[FileLock] = None
+        self._history: Optional[History] = None
+        self._log = LogWriter(home.log, self.masker, text_log, log_level, report=tell)
+
+    def __enter__(self) -> "Runner":
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        if self._history is not None:
+            self._history.close()
+        self._log.close()
+        if self._lock is not None:
+            self._lock.release()
+        self._signals.close()
+
+    @property
+    def history(self) -> History:
+        """The history that the run is kept in."""
+        if self._history is None:
+            path = self.pipeline.database_path or self.home.history
+            self._history = History.open(path)
+        return self._history
+
+    def run(self, observers: Sequence[Observer]) -> RunOutcome:
+        """Run the pipeline to its end.
+
+        :raises OverlapError: another run of the application is there, and the policy is ``fail``
+        :raises StorageError: where results cannot be kept
+        """
+        self.home.create()
+        stopped = self._take_lock()
+        if stopped is None:
+            stopped = self._settle_dead_runs()
+        if stopped is not None:
+            return stopped
+        run = self._create_run()
+        return self._execute(run, observers)
+
+    # ---- before the run ------------------------------------------------------------------------------------------
+
+    def _holder(self) -> LockHolder:
+        pid = os.getpid()
+        return LockHolder(pid, self.run_id or None, boot_id(), start_time(pid) or 0, utc_text(self._clock.wall()))
+
+    def _take_lock(self) -> Optional[RunOutcome]:
+        """Hold the application's lock; how the command ends where it is not to run."""
+        caught: List[int] = []
+
+        def should_stop() -> bool:
+            caught.extend(self._signals.take())
+            return bool(caught)
+
+        application, policy = self.pipeline.application, self.pipeline.overlap
+        self._lock = acquire_application_lock(application_lock_path(self.home.locks, application), policy,
+                                              self._holder(), application, should_stop)
+        if caught:
+            return self._stopped(caught[0])
+        if self._lock is None:
+            self._note("INFO", "run_skipped", "another run of %s is running, and overlap is %s: nothing was run" % (
+                application, OverlapPolicy.SKIP))
+            return RunOutcome("", EXIT_OK, "another run of %s is running" % application)
+        return None
+
+    def _settle_dead_runs(self) -> Optional[RunOutcome]:
+        """Close the runs of the application whose runner died; wait for what their keepers still have running."""
+        for run in self.history.open_runs(self.pipeline.application):
+            if not is_runner_alive(run):  # one that lives is there by overlap: allow
+                stopped = self._settle(run)
+                if stopped is not None:
+                    return stopped
+        return None
+
+    def _settle(self, run: RunRecord) -> Optional[RunOutcome]:
+        caught: List[int] = []
+        told: List[str] = []
+
+        def wait(seconds: float) -> bool:
+            if not told:
+                told.append("run %d died, and jobs of it still run: waiting for them" % run.run_id)
+                self._note("INFO", "run_waiting", told[0])
+                self._tell(told[0])
+            select.select([self._signals.fd], [], [], seconds)
+            caught.extend(self._signals.take())
+            return not caught
+
+        if not settle(self.history, run, wait):
+            return self._stopped(caught[0])
+        closed = self.history.run(run.run_id, with_jobs=False)
+        self._note("WARNING", "run_settled", "run %d, whose runner died, was closed: %s" % (
+            run.run_id, closed.status if closed is not None else "gone"))
+        return None
+
+    def _stopped(self, number: int) -> RunOutcome:
+        return RunOutcome(RunStatus.CANCELLED, EXIT_SIGNAL + number, "stopped before anything was started")
+
+    def _create_run(self) -> RunContext:
+        """The run's number, rows and folder: all of them, or none."""
+        started_at = self._clock.wall()
+        run_uuid = os.urandom(16).hex()
+        pid = os.getpid()
+        settled = [JobEnded(position, self._graph.ids[position], given.status, given.reason, 0, started_at)
+                   for position, given in sorted(self._given.items())]
+        new = NewRun(run_uuid, started_at, options=self._options, host=os.uname().nodename, user=_user_name(),
+                     boot_id=boot_id(), runner_pid=pid, runner_start=start_time(pid), settled=settled)
+        made: List[str] = []
+
+        def place(run_id: int) -> RunPlaces:
+            made.append(self._make_output_folder(run_id, run_uuid))
+            return RunPlaces(made[0], os.path.join(self.home.records, "%s.record" % run_uuid))
+
+        home_uuid = self.history.home_uuid()  # read before the transaction in which the folder is named
+        assert home_uuid
+        try:
+            self.run_id = self.history.create_run(new, self.pipeline, place)
+        except BaseException:
+            for folder in made:
+                os.rmdir(folder)
+            raise
+        if self._lock is not None and self._lock.held:
+            self._lock.name_holder(self._holder())
+        return RunContext(self.run_id, run_uuid, started_at, made[0])
+
+    def _make_output_folder(self, run_id: int, run_uuid: str) -> str:
+        """A new folder for the output of the run; never one that was there."""
+        parent, name = self.home.logs, str(run_id)
+        if self.pipeline.log_dir:
+            # Several homes may share it: the number alone is not enough there.
+            parent, name = self.pipeline.log_dir, "%d-%s" % (run_id, self.history.home_uuid()[:6])
+        try:
+            make_folders(parent)
+            for candidate in (name, "%s-%s" % (name, run_uuid[:6])):
+                path = os.path.join(parent, candidate)
+                try:
+                    os.mkdir(path, 0o700)
+                    return path
+                except FileExistsError:
+                    continue  # left by a history that is no more
+        except OSError as error:
+            raise StorageError("cannot make a folder for job output in %s: %s" % (parent, error.strerror or error),
+                               context={"path": parent})
+        raise StorageError("cannot make a folder for job output: %s is there already" % path, context={"path": path})
+
+    # ---- the run -------------------------------------------------------------------------------------------------
+
+    def _execute(self, run: RunContext, observers: Sequence[Observer]) -> RunOutcome:
+        pipeline = self.pipeline
+        slots = pipeline.max_workers if pipeline.parallel else 1
+        log = EventLog(self._log, run.run_id, pipeline.application)
+        for line in self._notices:
+            self._note("WARNING", "configuration", line)
+        checks_read, checks_write = _pipe()
+        checks = CheckRunner(checks_write)
+
+        def signals() -> List[int]:
+            _drain(checks_read)
+            return self._signals.take()
+
+        try:
+            executor = LocalExecutor(
+                slots, os.path.join(self.home.records, "%s.record" % run.run_uuid), run.output_dir,
+                run_environment(pipeline, run), pipeline.allow_shell, (self._signals.fd, checks_read),
+                hup_ignored=self._origin.hup_ignored, open_files=self._origin.open_files)
+            scheduler = Scheduler(pipeline.jobs, self._graph, slots, pipeline.continue_on_error, self._given,
+                                  pipeline.run_timeout_s)
+            engine = Engine(pipeline, run, scheduler, executor, self.history.journal(run.run_id),
+                            [log] + list(observers), self._clock, checks, signals, _unit_random)
+            return engine.run()
+        finally:
+            checks.close()
+            os.close(checks_read)
+            os.close(checks_write)
+
+    def _note(self, level: str, event: str, message: str) -> None:
+        self._log.write([Record(self._clock.wall(), level, event, message, self.run_id or None,
+                                application=self.pipeline.application)])
+
+
+def _unit_random() -> float:
+    # The module random costs more to import than a whole small run has to spend.
+    return int.from_bytes(os.urandom(6), "big") / float(1 << 48)
+
+
+def _pipe() -> List[int]:
+    ends = list(os.pipe())
+    for end in ends:
+        os.set_blocking(end, False)
+    return ends
+
+
+def _drain(descriptor: int) -> None:
+    try:
+        while len(os.read(descriptor, 4096)) == 4096:
+            continue
+    except BlockingIOError:
+        return
+
+
+def _user_name() -> str:
+    import pwd
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
