@@ -279,16 +279,24 @@ def marked(mark, of_jobs=False):
     return found
 
 
-def with_argument(word):
-    """Pids of the living processes one of whose arguments holds the word."""
+def with_argument(word, looks=1):
+    """Pids of the living processes one of whose arguments is the word.
+
+    :param looks: how often to look where nothing is found: what makes its successor and goes can be missed
+    """
     wanted = word.encode()
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid() and any(wanted in part for part in cmdline_of(int(name))):
-            process = stat_of(int(name))
-            if process is not None and process.alive:
-                found.append(process.pid)
-    return found
+    for look in range(looks):
+        if look:
+            time.sleep(0.003)
+        found = []
+        for name in os.listdir("/proc"):
+            if name.isdigit() and int(name) != os.getpid() and wanted in cmdline_of(int(name)):
+                process = stat_of(int(name))
+                if process is not None and process.alive:
+                    found.append(process.pid)
+        if found:
+            return found
+    return []
 
 
 def zombies_below(pid):
@@ -400,7 +408,6 @@ class Product:
         """What the command is started with."""
         environment = {name: value for name, value in os.environ.items()
                        if not name.startswith(("EXECUTIONER_", "PYTHON"))}
-        environment["PYTHONDONTWRITEBYTECODE"] = "1"
         if home is not None:
             environment["EXECUTIONER_HOME"] = home
         if mark is not None:
@@ -532,7 +539,7 @@ def random_graph(rnd, folder, count=60, lost_reruns=None, fastest_s=0.01, slowes
 
 # ---- the history, read with plain sqlite3 ----------------------------------------------------------------------------
 
-RunRow = collections.namedtuple("RunRow", "run_id parent status exit_code reason")
+RunRow = collections.namedtuple("RunRow", "run_id parent status exit_code reason log_dir")
 JobRow = collections.namedtuple("JobRow", "run_id position job status reason attempts exit_code signal duration_s")
 AttemptRow = collections.namedtuple("AttemptRow", "run_id job attempt token status exit_code signal started_at ended_at "
                                                   "duration_s stdout_path stderr_path")
@@ -560,7 +567,7 @@ class History:
             if "runs" not in tables:
                 return
             self.runs = [RunRow(*row) for row in connection.execute(
-                "SELECT run_id, parent_run_id, status, exit_code, reason FROM runs ORDER BY run_id")]
+                "SELECT run_id, parent_run_id, status, exit_code, reason, log_dir FROM runs ORDER BY run_id")]
             self.jobs = [JobRow(*row) for row in connection.execute(
                 "SELECT run_id, position, job_id, status, reason, attempts, exit_code, signal, duration_s FROM jobs "
                 "ORDER BY run_id, position")]
@@ -578,3 +585,8 @@ class History:
     def of(self, run_id):
         """The jobs of a run by id."""
         return {row.job: row for row in self.jobs if row.run_id == run_id}
+
+    def output_of(self, attempt, stream="stdout_path"):
+        """The path of an attempt's output."""
+        folder = [run.log_dir for run in self.runs if run.run_id == attempt.run_id][0]
+        return os.path.join(folder, getattr(attempt, stream))

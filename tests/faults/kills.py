@@ -1,0 +1,348 @@
+"""K1, K2, K5: runner and keeper are killed at random moments; nothing is lost, done twice or told wrongly."""
+import json
+import os
+import subprocess
+import threading
+import time
+
+import faultlib
+from faultlib import History, Row
+
+__all__ = ["ROWS"]
+
+#: A graph that is not done after so many shots is left to finish.
+SHOTS_A_GRAPH = 40
+#: How long a run that nobody shoots may take, in seconds.
+PATIENCE_S = 60.0
+
+
+class Campaign:
+    """One random graph: started, shot, resumed, shot again ... and at last left to finish."""
+
+    def __init__(self, trials, number, keeper_too=False, watch=False):
+        self.trials = trials
+        self.number = number
+        self.keeper_too = keeper_too
+        self.watch = watch
+        self.rnd = trials.random(number)
+        self.folder = trials.folder()
+        self.home = os.path.join(self.folder, "home")
+        self.mark = "%s-%s-%d-%d" % (trials.ident, trials.seed, number, os.getpid())
+        self.config, self.ledger, self.jobs, self.stray = faultlib.random_graph(
+            self.rnd, self.folder, lost_reruns=0.5 if keeper_too else None)
+        self.environment = trials.product.environment(self.home, self.mark)
+        #: Jobs that the operator has said may be run again after LOST: run id -> ids.
+        self.allowed = {}
+        self.shots = 0
+
+    def fail(self, text):
+        self.trials.violation(text, self.number)
+
+    def words(self):
+        """The next command, as an operator would type it."""
+        history = self.history()
+        if not history.runs:
+            return ["run", self.config]
+        words = ["run", self.config, "--resume", "last"]
+        if self.keeper_too:
+            # What is LOST is run again only when somebody says so: here always.
+            for job in sorted(self.lost_now(history)):
+                words += ["--rerun-lost", job]
+        return words
+
+    def history(self, check=False):
+        return History(self.home, check)
+
+    def lost_now(self, history):
+        last = history.last()
+        return {row.job for row in history.of(last.run_id).values() if row.status == "LOST"}
+
+    def shoot(self):
+        """Start or resume, and kill at a random moment; True where it ended by itself before that."""
+        child = self.trials.product.start(self.words(), environment=self.environment, start_new_session=True)
+        moment = self.rnd.uniform(0.0, 0.5) if self.rnd.random() < 0.85 else self.rnd.uniform(0.5, 2.0)
+        # Both numbers are drawn always, so that a trial is the same whatever the machine does.
+        both, first = self.rnd.random() < 0.5, self.rnd.random() < 0.5
+        try:
+            child.wait(timeout=moment)
+            return child.returncode
+        except subprocess.TimeoutExpired:
+            pass
+        keeper = faultlib.keeper_of(child.pid) if self.keeper_too and both else None
+        if keeper is not None and first:
+            faultlib.kill_quietly(keeper)
+        child.kill()
+        if keeper is not None and not first:
+            faultlib.kill_quietly(keeper)
+        child.wait()
+        self.shots += 1
+        self.trials.done()
+        if keeper is not None:
+            self.trials.add("kills of both")
+        return None
+
+    def run(self):
+        try:
+            if self.watch:
+                self.run_watched()
+            else:
+                self.attack()
+                self.finish()
+                self.judge()
+        finally:
+            left = faultlib.clear_away(self.mark)
+            if left:
+                self.fail("%d processes were left at the end" % left)
+            self.trials.drop(self.folder)
+
+    def attack(self):
+        while self.shots < SHOTS_A_GRAPH and self.trials.more():
+            code = self.shoot()
+            if code is not None:
+                if code not in (0, 1):
+                    self.fail("a run ended with %s" % code)
+                last = self.history().last()
+                if last is not None and last.status in ("SUCCESS", "FAILED"):
+                    return
+
+    def finish(self):
+        """Let it come to its end, resuming as often as jobs are LOST."""
+        for _ in range(8):
+            last = self.history().last()
+            if last is not None and last.status == "SUCCESS":
+                break
+            words = self.words()
+            try:
+                done = self.trials.product.run(*words, environment=self.environment, timeout_s=PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self.fail("a resume did not end within %g s" % PATIENCE_S)
+                return
+            if done.traceback or done.code not in (0, 1):
+                self.fail("%s: %s" % (" ".join(words[2:]) or "run", done.tail()))
+                return
+
+    def judge(self):
+        """Compare the history with what the jobs wrote down themselves."""
+        history = self.history(check=True)
+        entries = faultlib.read_ledger(self.ledger)
+        self.trials.add("graphs")
+        self.trials.add("job starts", sum(1 for entry in entries if entry.kind == "S"))
+        if history.integrity not in (None, "ok"):
+            self.fail("integrity: %s" % history.integrity)
+        last = history.last()
+        if last is None:
+            self.fail("nothing was recorded")
+            return
+        final = history.of(last.run_id)
+        if last.status != "SUCCESS":
+            odd = ["%s %s (%s)" % (row.job, row.status, row.reason) for row in final.values()
+                   if row.status not in ("SUCCESS", "SKIPPED") and not self.jobs[row.job].get("allow_failure")]
+            self.fail("the run did not complete: %s %s; %s" % (last.status, last.reason, "; ".join(odd[:3])))
+        stale = [run.run_id for run in history.runs if run.status == "RUNNING"]
+        if stale:
+            self.fail("runs that are still RUNNING: %s" % stale)
+        statuses = {}
+        for row in history.jobs:
+            statuses[row.run_id, row.job] = row.status
+            if row.status == "LOST":
+                self.trials.add("LOST")
+            if row.status == "LOST" and not self.keeper_too:
+                self.fail("%s is LOST in run %d although its keeper lived" % (row.job, row.run_id))
+        self.judge_starts(entries, history, statuses)
+        self.judge_order(entries)
+        self.judge_results(entries, statuses)
+
+    def judge_starts(self, entries, history, statuses):
+        """Each start is known, happens once, and none follows a success."""
+        known = {(row.run_id, row.job, row.attempt): row for row in history.attempts}
+        seen = set()
+        done = {}
+        lost_in = {}
+        for entry in entries:
+            key = (entry.run, entry.job, entry.attempt)
+            if entry.kind == "E":
+                if entry.rest == "0":
+                    done[entry.job] = entry.run
+                continue
+            if key in seen:
+                self.fail("%s attempt %d of run %d was started twice" % (entry.job, entry.attempt, entry.run))
+            seen.add(key)
+            row = known.get(key)
+            if row is None:
+                self.fail("%s attempt %d of run %d was started and is not in the history" % key[1:] + key[:1])
+            elif row.status in ("CANCELLED",) and row.started_at is None:
+                self.fail("%s attempt %d of run %d was started, the history says it never began" % (
+                    entry.job, entry.attempt, entry.run))
+            if entry.job in done and entry.run != done[entry.job]:
+                if statuses.get((done[entry.job], entry.job)) != "LOST":
+                    self.fail("%s had succeeded in run %d and was run again in run %d" % (
+                        entry.job, done[entry.job], entry.run))
+            lost_in.setdefault(entry.job, []).append(entry.run)
+        # An outcome that nobody knows is run again only where that was said.
+        for job, runs in lost_in.items():
+            for earlier, later in zip(runs, runs[1:]):
+                if later != earlier and statuses.get((earlier, job)) in ("SUCCESS", "SKIPPED"):
+                    self.fail("%s is %s in run %d and was run again in run %d" % (
+                        job, statuses[earlier, job], earlier, later))
+
+    def judge_order(self, entries):
+        """No job starts before what it depends on has ended well (or may fail and has ended)."""
+        ended = set()
+        for entry in entries:
+            if entry.kind == "E":
+                if entry.rest == "0" or self.jobs[entry.job].get("allow_failure"):
+                    ended.add(entry.job)
+            else:
+                for parent in self.jobs[entry.job].get("dependencies", ()):
+                    if parent not in ended:
+                        self.fail("%s began before %s had ended" % (entry.job, parent))
+
+    def judge_results(self, entries, statuses):
+        """What ended well is SUCCESS in the history of that run, unless nobody could know."""
+        for entry in entries:
+            if entry.kind == "E" and entry.rest == "0":
+                status = statuses.get((entry.run, entry.job))
+                if status == "SUCCESS" or status == "LOST" and self.keeper_too:
+                    continue
+                self.fail("%s ended well in run %d, the history says %s" % (entry.job, entry.run, status))
+
+    # ---- K5 --------------------------------------------------------------------------------------------------------
+
+    def run_watched(self):
+        """As ever, while ``status`` is asked again and again and compared with /proc."""
+        over = threading.Event()
+        attacker = threading.Thread(target=self._attack_and_finish, args=(over,))
+        attacker.start()
+        try:
+            while not over.is_set():
+                self.query()
+        finally:
+            attacker.join()
+
+    def _attack_and_finish(self, over):
+        try:
+            while self.shots < 8 and self.trials.more() and self.trials.left_s() > 5:
+                self.shoot_uncounted()
+            self.finish()
+        finally:
+            over.set()
+
+    def shoot_uncounted(self):
+        count = self.trials.count
+        del count
+        child = self.trials.product.start(self.words(), environment=self.environment, start_new_session=True)
+        try:
+            child.wait(timeout=self.rnd.uniform(0.2, 1.5))
+            self.shots = SHOTS_A_GRAPH
+            return
+        except subprocess.TimeoutExpired:
+            pass
+        child.kill()
+        child.wait()
+        self.shots += 1
+        self.trials.add("kills")
+        # Dead for a while: the moment in which others still say "running".
+        time.sleep(self.rnd.uniform(0.0, 0.6))
+
+    def alive_jobs(self):
+        """Attempts whose leader lives: (run, job, attempt) -> pid, from the environment of the processes."""
+        found = {}
+        for pid in faultlib.marked(self.mark, of_jobs=True):
+            try:
+                with open("/proc/%d/environ" % pid, "rb") as environ:
+                    variables = dict(entry.partition(b"=")[::2] for entry in environ.read().split(b"\0"))
+            except OSError:
+                continue
+            process = faultlib.stat_of(pid)
+            if process is None or process.session != pid or process.name == "sleep" and b"86400." in b" ".join(
+                    faultlib.cmdline_of(pid)):
+                continue
+            try:
+                found[int(variables[b"EXECUTIONER_RUN_ID"]), variables[b"EXECUTIONER_JOB_ID"].decode()] = pid
+            except (KeyError, ValueError):
+                continue
+        return found
+
+    def query(self):
+        if not os.path.exists(os.path.join(self.home, "history.db")):
+            time.sleep(0.02)
+            return
+        before, began = self.alive_jobs(), time.monotonic()
+        try:
+            done = self.trials.product.run("status", "--json", environment=self.environment, timeout_s=30)
+        except subprocess.TimeoutExpired:
+            self.fail("status hangs")
+            return
+        after = self.alive_jobs()
+        self.trials.done()
+        if done.traceback or done.code != 0:
+            self.fail("status: %s" % done.tail())
+            return
+        try:
+            told = json.loads(done.out.decode("utf-8"))
+        except ValueError:
+            self.fail("status --json is no JSON: %r" % done.out[:200])
+            return
+        self.note_ends(before, after)
+        shown = {}
+        for run in told["running"]:
+            for job in run.get("jobs", ()):
+                shown[run["run_id"], job["job_id"]] = job["status"]
+        for key, status in shown.items():
+            if status == "RUNNING" and key not in before and key not in after and self.long_gone(key, began):
+                self.fail("status says RUNNING for %s of run %d, which is dead" % (key[1], key[0]))
+        for key in before:
+            # Its start is shown within a fifth of a second; only what lived long enough counts.
+            if after.get(key) == before[key] and self.lives_for(before[key]) > 1.0 + done.seconds \
+                    and shown.get(key) != "RUNNING":
+                self.fail("status says %s for %s of run %d, which runs" % (shown.get(key), key[1], key[0]))
+
+    _ended = None
+
+    def note_ends(self, before, after):
+        if self._ended is None:
+            self._ended = {}
+        for key in after:
+            self._ended[key] = time.monotonic()
+
+    def long_gone(self, key, began):
+        """Whether it was dead for a second before the question: between two attempts it may be waiting."""
+        seen = (self._ended or {}).get(key)
+        return seen is not None and began - seen > 1.0
+
+    @staticmethod
+    def lives_for(pid):
+        process = faultlib.stat_of(pid)
+        if process is None:
+            return 0.0
+        with open("/proc/uptime") as uptime:
+            return float(uptime.read().split()[0]) - process.start / float(os.sysconf("SC_CLK_TCK"))
+
+
+def k1(trials):
+    trials.in_parallel(lambda number: Campaign(trials, number).run())
+
+
+def k2(trials):
+    trials.in_parallel(lambda number: Campaign(trials, number, keeper_too=True).run())
+
+
+def k5(trials):
+    number = trials.first
+    while trials.more():
+        Campaign(trials, number, watch=True).run()
+        number += 1
+
+
+ROWS = [
+    Row("K1", "no result is lost, nothing that was done is run again, no order is broken, every graph completes",
+        "kill -9 of the runner at random moments; random graphs of 60 jobs with retries, timeouts and escapees",
+        "ledger against history, integrity_check, /proc", 200, 10000, "results reset to pending; record ignored", k1, 4.0,
+        unit="kills"),
+    Row("K2", "the same; an outcome that nobody can know is LOST, and is run again only where that was said",
+        "kill -9 of the runner, and in half of the shots of the keeper too", "ledger against history, /proc", 100, 3000,
+        "LOST treated as pending", k2, 3.0, unit="kills"),
+    Row("K5", "status never says RUNNING for a dead job, nor anything else for a living one",
+        "status --json again and again while runners are killed", "answers against /proc", 150, 100000,
+        "the history believed", k5, 1.5, unit="answers"),
+]

@@ -1,0 +1,466 @@
+"""The fault suite: attacks the real command and counts what must not happen.
+
+    python3 tests/faults/run.py                          every row at the quick level
+    python3 tests/faults/run.py --level full --minutes 120
+    python3 tests/faults/run.py --only K1,W1 --seed 7 -v
+    python3 tests/faults/run.py --sabotage               each patch of sabotage/ must make its row fail
+    python3 tests/faults/run.py --list
+
+Each row runs in a process of its own, with its share of the minutes. ``faults.json`` gets everything; ``docs/proven.md`` is
+made from it: a row there is replaced only by a run of the same level or a higher one. The last line counts the rows.
+Only the standard library is needed, and no network.
+"""
+import argparse
+import collections
+import datetime
+import glob
+import importlib
+import json
+import os
+import platform
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+import faultlib  # noqa: E402
+
+#: The modules that hold the rows, in the order of the table.
+MODULES = ("kills", "escapes", "signals", "outputs", "timeouts", "overlap", "storage", "shortages", "nth_call",
+           "power", "fuzz", "clocks", "rotation", "endurance", "identity")
+LEVELS = ("quick", "full")
+#: Minutes in all where nobody says so.
+MINUTES = {"quick": 5.5, "full": 120.0}
+#: What a row gets beyond its share before it counts as hanging, in seconds.
+OVERTIME_S = 150.0
+BEGIN, END = "<!-- rows -->", "<!-- end of rows -->"
+
+
+def all_rows():
+    """Every row of every module, by id, in order."""
+    rows = collections.OrderedDict()
+    for name in MODULES:
+        if os.path.exists(os.path.join(HERE, name + ".py")):
+            for row in importlib.import_module(name).ROWS:
+                rows[row.ident] = row
+    return rows
+
+
+def chosen(rows, only):
+    """The rows that were asked for.
+
+    :raises SystemExit: where one is not known
+    """
+    if not only:
+        return list(rows.values())
+    names = [name.strip().upper() for part in only for name in part.split(",") if name.strip()]
+    unknown = [name for name in names if name not in rows]
+    if unknown:
+        raise SystemExit("no row %s; known: %s" % (", ".join(unknown), " ".join(rows)))
+    return [rows[name] for name in names]
+
+
+# ---- one row, in its own process -------------------------------------------------------------------------------------
+
+def run_row(options):
+    """Make the trials of one row and write its result; the body of the process of a row."""
+    row = all_rows()[options.row]
+    # Every row runs its commands under this, so that it knows what it started.
+    wanted = options.trials or (row.full if options.level == "full" else row.quick)
+    product = faultlib.Product(options.python, options.checkout)
+    trials = faultlib.Trials(row.ident, options.level, wanted, options.seed, time.monotonic() + options.seconds, product,
+                             options.verbose)
+    if options.trial is not None:
+        trials.first, trials.wanted = options.trial, 1
+    not_run, broken = "", ""
+    try:
+        row.function(trials)
+    except faultlib.NotRun as error:
+        not_run = str(error)
+    except Exception:
+        broken = traceback.format_exc()
+    finally:
+        trials.close()
+    result = collections.OrderedDict(
+        id=row.ident, trials=trials.count, wanted=wanted, violations=len(trials.violations), first=trials.violations[:20],
+        not_run=not_run, broken=broken, figures=trials.figures, seconds=round(time.monotonic() - trials.started, 1))
+    with open(options.out, "w") as out:
+        json.dump(result, out)
+    return 0
+
+
+class Running:
+    """A row whose process runs."""
+
+    def __init__(self, row, options, seconds, folder):
+        self.row = row
+        self.out = os.path.join(folder, row.ident + ".json")
+        self.began = time.monotonic()
+        self.deadline = self.began + seconds + OVERTIME_S
+        command = [sys.executable, os.path.abspath(__file__), "--row", row.ident, "--level", options.level, "--seed",
+                   str(options.seed), "--seconds", "%.1f" % seconds, "--out", self.out, "--python", options.python,
+                   "--checkout", options.checkout]
+        if options.trials:
+            command += ["--trials", str(options.trials)]
+        if options.trial is not None:
+            command += ["--trial", str(options.trial)]
+        if options.verbose:
+            command.append("-v")
+        self.child = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
+
+    def result(self):
+        """What came of it; None while it runs."""
+        code = self.child.poll()
+        if code is None:
+            if time.monotonic() < self.deadline:
+                return None
+            os.killpg(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+        try:
+            with open(self.out) as content:
+                return json.load(content, object_pairs_hook=collections.OrderedDict)
+        except (OSError, ValueError):
+            why = "hangs: killed after %.0f s" % (time.monotonic() - self.began) if code is None else "ended with %s" % code
+            return collections.OrderedDict(id=self.row.ident, trials=0, wanted=0, violations=0, first=[], not_run="",
+                                           broken=why, figures={}, seconds=round(time.monotonic() - self.began, 1))
+
+
+def run_rows(rows, options):
+    """Run the rows, some side by side; their results in order."""
+    folder = tempfile.mkdtemp(prefix="faults-run-")
+    budget = options.minutes * 60.0
+    # Two cores: rows that may be disturbed run side by side, those that measure times run alone.
+    lanes = max(1, options.jobs)
+    weight = sum(row.share if row.alone else row.share / lanes for row in rows)
+    results = {}
+    waiting = list(rows)
+    running = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < lanes:
+                if running and (waiting[0].alone or any(one.row.alone for one in running)):
+                    break
+                row = waiting.pop(0)
+                running.append(Running(row, options, max(3.0, budget * row.share / weight), folder))
+            for one in list(running):
+                result = one.result()
+                if result is not None:
+                    running.remove(one)
+                    results[one.row.ident] = result
+                    tell(one.row, result)
+            time.sleep(0.02)
+    finally:
+        for one in running:
+            os.killpg(one.child.pid, signal.SIGKILL)
+            one.child.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+    return [results[row.ident] for row in rows]
+
+
+def state_of(result):
+    """passed, failed or not run."""
+    if result["broken"] or result["violations"]:
+        return "failed"
+    if result["not_run"]:
+        return "not run"
+    return "passed" if result["trials"] else "failed"
+
+
+def tell(row, result):
+    """One line about a row, as soon as it is over."""
+    state = state_of(result)
+    if state == "not run":
+        text = "not run: " + result["not_run"]
+    else:
+        bound = faultlib.clopper_pearson(result["violations"], result["trials"])
+        text = "%d %s, %d violations, 95 %% bound %s" % (result["trials"], row.unit, result["violations"], percent(bound))
+        figures = ", ".join("%s %s" % (value, name) for name, value in result["figures"].items())
+        text += (" (%s)" % figures if figures else "") + ", %.0f s" % result["seconds"]
+    print("%-7s %-4s %s" % (state, row.ident, text))
+    for line in result["first"][:5]:
+        print("             %s" % line)
+    if result["broken"]:
+        print("             broken: %s" % result["broken"].strip().replace("\n", "\n             "))
+    if not result["trials"] and not result["broken"] and not result["not_run"]:
+        print("             no trial was made in its time")
+    sys.stdout.flush()
+
+
+def percent(bound):
+    """A probability for people."""
+    value = bound * 100
+    return "%.0f %%" % value if value >= 10 else "%.2g %%" % value
+
+
+# ---- what was found, on paper ----------------------------------------------------------------------------------------
+
+def file_system(path):
+    """The type of the file system that a path lies on."""
+    path = os.path.realpath(path)
+    best, kind = "", "unknown"
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+            for line in mounts:
+                words = line.split()
+                point, name = words[4], words[words.index("-") + 1]
+                if (path == point or path.startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
+                    best, kind = point, name
+    except OSError:
+        pass
+    return kind
+
+
+def circumstances(options):
+    """On what the figures were found."""
+    def ask(*command):
+        try:
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=options.checkout)
+            return done.stdout.decode("utf-8", "replace").strip()
+        except OSError:
+            return ""
+
+    told = ask(options.python, "-I", "-c", "import sys, sqlite3; print(sys.version.split()[0], sqlite3.sqlite_version)").split()
+    return collections.OrderedDict(
+        commit=ask("git", "rev-parse", "--short", "HEAD") or "unknown",
+        date=datetime.datetime.utcfromtimestamp(time.time()).strftime("%Y-%m-%d"), kernel=platform.release(),
+        cpus=os.cpu_count(), file_system=file_system(tempfile.gettempdir()), python=told[0] if told else "unknown",
+        sqlite=told[1] if len(told) > 1 else sqlite3.sqlite_version, seed=options.seed, level=options.level)
+
+
+HEADER = """# Proven under fire
+
+Made by `python3 tests/faults/run.py`, never by hand. Each row attacks the real command and is judged from outside: by what
+the jobs wrote down themselves, by `/proc`, by the bytes of files; the history is only compared with that. "95 % bound" is
+the highest probability of a violation that the trials leave room for (Clopper-Pearson, one-sided). Every trial can be made
+again from its seed: `python3 tests/faults/run.py --only ID --seed S --trial N -v`.
+
+`make faults` runs the quick level, `make faults-full` the full one; a row here is replaced only by a run of its own level or
+a higher one. `--sabotage` breaks the product in known ways and sees that the rows notice.
+
+"""
+FOOTER = """
+## Not covered
+
+- A program that runs with another user's rights (set-uid) and work that is handed to another daemon (`at`, `systemd-run`,
+  `docker run`): nobody can reach these; what is found is named in the record.
+- Disks that lie about a flush. The power-cut simulator assumes that what was acknowledged by `fsync` is there.
+- Outcomes while both the runner and the keeper are dead: such a job is `LOST`, and is run again only where it says so.
+- Systems without `/proc` and subreapers (macOS, BSD): these rows run on Linux only.
+"""
+
+
+def write_proven(path, rows, results, facts):
+    """Bring ``docs/proven.md`` up to date: rows of a lower level never replace those of a higher one."""
+    lines = kept_lines(path)
+    for row, result in zip(rows, results):
+        state = state_of(result)
+        old = lines.get(row.ident)
+        if old is not None and level_of(old) > LEVELS.index(facts["level"]):
+            continue
+        if state == "not run":
+            if old is not None:
+                continue
+            text = "not run: %s" % result["not_run"]
+            figures = bound = ""
+        else:
+            text = "%d %s" % (result["trials"], row.unit)
+            bound = percent(faultlib.clopper_pearson(result["violations"], result["trials"]))
+            figures = ", ".join("%s %s" % (value, name) for name, value in result["figures"].items())
+        found = "**%d**" % result["violations"] if not result["broken"] else "**broken**"
+        lines[row.ident] = "| %s | %s | %s | %s | %s | %s | %s | %s |" % (
+            row.ident, row.invariant, row.inject, text, found if state != "not run" else "", bound, figures,
+            "%s, %s, Python %s, SQLite %s, Linux %s on %s, %s cpus, seed %s, %s" % (
+                facts["level"], facts["commit"], facts["python"], facts["sqlite"], facts["kernel"], facts["file_system"],
+                facts["cpus"], facts["seed"], facts["date"]))
+    order = list(all_rows())
+    body = "\n".join(lines[ident] for ident in order if ident in lines)
+    with open(path, "w") as out:
+        out.write(HEADER + BEGIN + "\n\n| id | what must hold | under | trials | violations | 95 % bound | also | run |\n"
+                  "| --- | --- | --- | --- | --- | --- | --- | --- |\n" + body + "\n\n" + END + "\n" + teeth_text(path)
+                  + FOOTER)
+
+
+def kept_lines(path):
+    """The rows that stand in the document, by id."""
+    lines = collections.OrderedDict()
+    for line in (read(path).partition(BEGIN)[2].partition(END)[0]).split("\n"):
+        if line.startswith("| ") and not line.startswith(("| id", "| ---")):
+            lines[line.split("|")[1].strip()] = line
+    return lines
+
+
+def level_of(line):
+    """The level that a row of the document was run at."""
+    last = line.rstrip(" |").rpartition("|")[2].strip()
+    return LEVELS.index("full") if last.startswith("full") else LEVELS.index("quick")
+
+
+TEETH_BEGIN, TEETH_END = "<!-- teeth -->", "<!-- end of teeth -->"
+
+
+def teeth_text(path):
+    """What stands in the document about the sabotages."""
+    inside = read(path).partition(TEETH_BEGIN)[2].partition(TEETH_END)[0]
+    return "\n%s%s%s\n" % (TEETH_BEGIN, inside, TEETH_END) if inside else ""
+
+
+def write_teeth(path, rows, caught, facts):
+    """Put the outcome of the sabotages into the document."""
+    text = read(path)
+    if TEETH_BEGIN not in text:
+        text = text.replace(FOOTER, "\n%s%s\n%s" % (TEETH_BEGIN, TEETH_END, FOOTER)) if FOOTER in text else (
+            text + "\n%s%s\n" % (TEETH_BEGIN, TEETH_END))
+    table = ["", "## Teeth", "", "%d of %d sabotages caught (%s, %s)." % (
+        sum(1 for one in caught if one[2]), len(caught), facts["commit"], facts["date"]), "",
+        "| sabotage | row | caught |", "| --- | --- | --- |"]
+    table += ["| %s | %s | %s |" % (name, ident, "yes" if good else "**no**") for name, ident, good, _ in caught]
+    before, _, rest = text.partition(TEETH_BEGIN)
+    after = rest.partition(TEETH_END)[2]
+    with open(path, "w") as out:
+        out.write(before + TEETH_BEGIN + "\n".join(table) + "\n\n" + TEETH_END + after)
+
+
+def read(path):
+    """A text, empty where there is none."""
+    try:
+        with open(path, encoding="utf-8") as content:
+            return content.read()
+    except OSError:
+        return ""
+
+
+# ---- sabotage --------------------------------------------------------------------------------------------------------
+
+def sabotages(only):
+    """Each patch: its path, and the row that must notice. The name begins with the row's id."""
+    found = []
+    for path in sorted(glob.glob(os.path.join(HERE, "sabotage", "*.patch"))):
+        ident = os.path.basename(path).partition("-")[0].upper()
+        if not only or ident in [name.strip().upper() for part in only for name in part.split(",")]:
+            found.append((path, ident))
+    return found
+
+
+def run_sabotages(options, rows):
+    """Break a copy of the checkout in each known way; each must make its row fail. 1 where one was not noticed."""
+    caught = []
+    for path, ident in sabotages(options.only):
+        name = os.path.basename(path)[:-len(".patch")]
+        folder = tempfile.mkdtemp(prefix="faults-sabotage-")
+        try:
+            copy = os.path.join(folder, "checkout")
+            shutil.copytree(options.checkout, copy, ignore=shutil.ignore_patterns(
+                ".git", ".venv*", "__pycache__", "node_modules", ".mypy_cache", ".hypothesis", "tests", "build", "dist"))
+            patched = subprocess.run(["patch", "-p1", "-s", "-i", path], cwd=copy, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+            if patched.returncode != 0:
+                why = "does not apply: " + patched.stdout.decode("utf-8", "replace").strip().replace("\n", "; ")[:200]
+                caught.append((name, ident, False, why))
+            else:
+                out = os.path.join(folder, "result.json")
+                command = [sys.executable, os.path.abspath(__file__), "--row", ident, "--level", options.level, "--seed",
+                           str(options.seed), "--seconds", str(options.sabotage_seconds), "--out", out, "--python",
+                           options.python, "--checkout", copy]
+                child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                         stdin=subprocess.DEVNULL, start_new_session=True)
+                try:
+                    child.wait(timeout=options.sabotage_seconds + OVERTIME_S)
+                    with open(out) as content:
+                        result = json.load(content)
+                    good = result["violations"] > 0
+                    why = (result["first"] or [result["broken"].strip().split("\n")[-1] or result["not_run"]
+                                               or "%d trials, nothing noticed" % result["trials"]])[0]
+                except subprocess.TimeoutExpired:
+                    os.killpg(child.pid, signal.SIGKILL)
+                    child.wait()
+                    good, why = True, "the row hangs"
+                except (OSError, ValueError):
+                    good, why = False, "the row ended without a result"
+                caught.append((name, ident, good, why))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        last = caught[-1]
+        print("%-10s %-4s %-40s %s" % ("caught" if last[2] else "NOT CAUGHT", last[1], last[0], last[3][:150]))
+        sys.stdout.flush()
+    if options.proven and not options.only:
+        write_teeth(options.proven, rows, caught, circumstances(options))
+    good = sum(1 for one in caught if one[2])
+    print("%d of %d sabotages caught" % (good, len(caught)))
+    return 0 if caught and good == len(caught) else 1
+
+
+# ---- the command -----------------------------------------------------------------------------------------------------
+
+def arguments(argv):
+    """What was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--level", choices=LEVELS, default="quick")
+    parser.add_argument("--minutes", type=float, help="time for all rows together (quick 5.5, full 120)")
+    parser.add_argument("--seed", default="1", help="of every random choice")
+    parser.add_argument("--only", action="append", metavar="ID", help="these rows; repeatable, or with commas")
+    parser.add_argument("--skip", default="", metavar="ID", help="not these rows; with commas")
+    parser.add_argument("--trials", type=int, help="as many trials a row, instead of the level's number")
+    parser.add_argument("--trial", type=int, help="replay this one trial")
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="rows side by side")
+    parser.add_argument("--python", default=sys.executable, help="the interpreter that runs the command under test")
+    parser.add_argument("--checkout", default=faultlib.ROOT, help="the checkout under test")
+    parser.add_argument("--json", default="faults.json", metavar="FILE", help="where everything goes; \"\" = nowhere")
+    parser.add_argument("--proven", default=os.path.join(faultlib.ROOT, "docs", "proven.md"), metavar="FILE",
+                        help="the document to bring up to date; \"\" = none")
+    parser.add_argument("--sabotage", action="store_true", help="see that the rows notice what they should")
+    parser.add_argument("--sabotage-seconds", type=float, default=40.0, help="time of a row under sabotage")
+    parser.add_argument("--list", action="store_true", help="print the rows and end")
+    parser.add_argument("-v", "--verbose", action="store_true")
+    parser.add_argument("--row", help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--out", help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    options.checkout = os.path.abspath(options.checkout)
+    options.python = shutil.which(options.python) or options.python
+    if options.minutes is None:
+        options.minutes = MINUTES[options.level]
+    return options
+
+
+def main(argv=None):
+    """Run what was asked for; 0 where nothing failed."""
+    options = arguments(sys.argv[1:] if argv is None else argv)
+    if options.row:
+        return run_row(options)
+    rows = all_rows()
+    if options.list:
+        for row in rows.values():
+            print("%-4s %s\n     under: %s\n     counted: %s; quick %d, full %d %s; teeth: %s" % (
+                row.ident, row.invariant, row.inject, row.count, row.quick, row.full, row.unit, row.teeth))
+        return 0
+    if options.sabotage:
+        return run_sabotages(options, list(rows.values()))
+    skipped = {name.strip().upper() for name in options.skip.split(",")}
+    wanted = [row for row in chosen(rows, options.only) if row.ident not in skipped]
+    facts = circumstances(options)
+    print("fault suite, level %s, seed %s, %g minutes: commit %s, Python %s, SQLite %s, Linux %s on %s, %s cpus" % (
+        options.level, options.seed, options.minutes, facts["commit"], facts["python"], facts["sqlite"], facts["kernel"],
+        facts["file_system"], facts["cpus"]))
+    sys.stdout.flush()
+    results = run_rows(wanted, options)
+    if options.json:
+        with open(options.json, "w") as out:
+            json.dump(collections.OrderedDict(facts, rows=results), out, indent=1)
+            out.write("\n")
+    replay = options.trial is not None or options.trials
+    if options.proven and not replay and os.path.isdir(os.path.dirname(options.proven)):
+        write_proven(options.proven, wanted, results, facts)
+    states = [state_of(result) for result in results]
+    print("%d passed, %d failed, %d skipped" % (states.count("passed"), states.count("failed"), states.count("not run")))
+    return 1 if "failed" in states else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
