@@ -23,8 +23,9 @@ __all__ = ["FileLock", "LockHolder", "acquire_application_lock", "application_lo
 
 _FIRST_PAUSE_S = 0.002
 _LONGEST_PAUSE_S = 0.1
-#: How long ``fail`` and ``skip`` look again: ``is_held`` takes a lock for some microseconds.
-_PROBE_S = 0.05
+#: How long ``fail`` and ``skip`` look again, and how often: ``is_held`` takes a lock for some microseconds.
+_PROBE_S = 0.06
+_PROBE_PAUSE_S = 0.002
 _HOLDER_BYTES = 4096
 
 
@@ -74,6 +75,7 @@ class FileLock:
         waits_in_kernel = timeout_s is None and should_stop is None
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         pause = _FIRST_PAUSE_S
+        longest = _PROBE_PAUSE_S if timeout_s is not None and timeout_s <= _PROBE_S else _LONGEST_PAUSE_S
         while True:
             if self._try(operation if waits_in_kernel else operation | fcntl.LOCK_NB):
                 self.held = True
@@ -84,7 +86,7 @@ class FileLock:
                 self._close()
                 return False
             time.sleep(min(pause, left))
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
+            pause = min(pause * 2, longest)
 
     def release(self) -> None:
         """Give the lock back; nothing happens where it is not held."""

@@ -24,7 +24,8 @@ class Loop:
         self.entered = threading.Semaphore(0)
         self.registry = BUILT_IN.copy()
         self.registry.add(CheckDeclaration("hangs", self.hangs, (), "waits"))
-        self.registry.add(CheckDeclaration("passes", lambda context: CheckResult("passes", True, context.working_dir), (), ""))
+        self.registry.add(CheckDeclaration(
+            "passes", lambda context: CheckResult("passes", True, context.working_dir), (), ""))
         self.registry.add(CheckDeclaration("raises", self.raises, (), ""))
         self.read_end, self.write_end = os.pipe()
         os.set_blocking(self.read_end, False)
@@ -130,14 +131,20 @@ def test_one_that_does_not_answer_in_time_has_failed_and_the_rest_goes_on() -> N
         os.close(loop.write_end)
 
 
-def test_a_full_pipe_and_a_closed_one_do_no_harm(loop: Loop) -> None:
+def test_a_full_pipe_does_no_harm(loop: Loop) -> None:
     try:
         while True:
             os.write(loop.write_end, b"x" * 4096)
     except BlockingIOError:
         pass
-    loop.submit("t", "passes")
-    assert loop.answers(1)["t"].passed
+    for number in range(10):
+        loop.submit("t%d" % number, "passes")
+    found: List[Checked] = []
+    deadline = time.monotonic() + DEADLINE_S
+    while len(found) < 10:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+        found += loop.runner.take()
 
 
 def test_after_close_nothing_is_written(loop: Loop) -> None:

@@ -90,7 +90,7 @@ def test_a_wait_has_an_end(path: str) -> None:
         started = time.monotonic()
         assert not FileLock(path).acquire(timeout_s=0.2)
         assert 0.2 <= time.monotonic() - started < 5
-        asked = []  # type: List[int]
+        asked: List[int] = []
 
         def stop() -> bool:
             asked.append(1)
@@ -103,7 +103,7 @@ def test_a_wait_has_an_end(path: str) -> None:
 @pytest.mark.parametrize("polling", [False, True])
 def test_a_wait_ends_when_the_holder_does(path: str, polling: bool) -> None:
     mine = FileLock(path)
-    taken = []  # type: List[bool]
+    taken: List[bool] = []
     with Other(path):
         waiter = threading.Thread(target=lambda: taken.append(
             mine.acquire(should_stop=(lambda: False) if polling else None)))
@@ -115,7 +115,7 @@ def test_a_wait_ends_when_the_holder_does(path: str, polling: bool) -> None:
 
 
 def test_a_wait_goes_on_after_a_signal(path: str) -> None:
-    seen = []  # type: List[int]
+    seen: List[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
     other = Other(path)
 
@@ -179,7 +179,7 @@ os.read(int(sys.argv[2]), 1)
 """ % ROOT
     gate, gate_end = os.pipe()
     over, over_end = os.pipe()
-    racers = []  # type: List[subprocess.Popen[bytes]]
+    racers: "List[subprocess.Popen[bytes]]" = []
     try:
         for _ in range(50):
             racers.append(subprocess.Popen([sys.executable, "-c", racer, path, str(over)], stdin=gate,
@@ -214,14 +214,46 @@ for _ in range(150):
                for _ in range(4)]
     removals = 0
     while any(worker.poll() is None for worker in workers):
-        lock = FileLock(path)
-        if lock.acquire(timeout_s=0):
+        with FileLock(path):
             # Removed while it is held by us: every waiter must notice that it waits for a file without a name.
             os.unlink(path)
             removals += 1
-            lock.release()
     assert [worker.communicate()[1] for worker in workers] == [b""] * 4
     assert removals > 0
+
+
+def test_who_waited_for_a_removed_file_waits_for_the_one_that_has_its_name(path: str) -> None:
+    first, second, waiter = FileLock(path), FileLock(path), FileLock(path)
+    assert first.acquire(timeout_s=0)
+    thread = threading.Thread(target=waiter.acquire)
+    thread.start()
+    wait_for(lambda: waiter._descriptor >= 0)
+    os.unlink(path)
+    assert second.acquire(timeout_s=0)
+    first.release()
+    wait_for(lambda: waiter.held or
+             (waiter._descriptor >= 0 and os.stat(waiter._descriptor).st_ino == os.stat(path).st_ino))
+    assert not waiter.held
+    second.release()
+    thread.join(DEADLINE_S)
+    assert waiter.held
+    waiter.release()
+
+
+def test_who_looks_again_looks_at_the_file_that_has_the_name_now(path: str) -> None:
+    first, second = FileLock(path), FileLock(path)
+    assert first.acquire(timeout_s=0)
+    removed: List[int] = []
+
+    def remove_once() -> bool:
+        if not removed:
+            os.unlink(path)
+            removed.append(1)
+        return False
+
+    assert second.acquire(timeout_s=DEADLINE_S, should_stop=remove_once)
+    first.release()
+    second.release()
 
 
 def test_a_lock_on_a_removed_file_is_none(path: str) -> None:
@@ -288,8 +320,9 @@ def test_what_stands_in_the_file_is_one_line_of_json(path: str) -> None:
     lock.release()
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"{", b"[]", b"7", b'{"pid": 1}', b'{"pid": "x"}', b"\xff", b"{" * 5000,
-                                     b'{"pid": null, "run_id": 1, "boot_id": "", "pid_start": 0, "started": ""}'])
+@pytest.mark.parametrize("content", [
+    b"", b"\n", b"{", b"[]", b"7", b'{"pid": 1}', b'{"pid": "x"}', b"\xff", b"{" * 5000,
+    b'{"pid": null, "run_id": 1, "boot_id": "", "pid_start": 0, "started": ""}'])
 def test_nonsense_in_the_file_matters_to_nobody(path: str, content: bytes) -> None:
     Path(path).write_bytes(content)
     assert read_holder(path) is None
@@ -364,7 +397,8 @@ def test_policy_allow(path: str) -> None:
 
 def test_a_look_never_makes_a_start_fail(path: str) -> None:
     """``is_held`` takes the lock for a moment; who starts in that moment must still get it."""
-    code = "import sys; sys.path.insert(0, %r); from jobs.locks import is_held\nprint(1, flush=True)\nwhile 1: is_held(sys.argv[1])"
+    code = ("import sys; sys.path.insert(0, %r); from jobs.locks import is_held\nprint(1, flush=True)\n"
+            "while 1: is_held(sys.argv[1])")
     Path(path).write_bytes(b"")
     looker = subprocess.Popen([sys.executable, "-c", code % ROOT, path], stdout=subprocess.PIPE)
     try:
@@ -379,7 +413,8 @@ def test_a_look_never_makes_a_start_fail(path: str) -> None:
 
 
 def test_paths_of_applications() -> None:
-    names = ["nightly", "Nightly", "a/b", "a_b", "../../etc", ".", "..", "", "x" * 5000, "ä", "ö", "a\0b", "\udcff", "-"]
+    names = ["nightly", "Nightly", "a/b", "a_b", "../../etc", ".", "..", "", "x" * 5000, "ä", "ö", "a\0b", "\udcff",
+             "-"]
     paths = [application_lock_path("/locks", name) for name in names]
     assert len(set(paths)) == len(names)
     for path in paths:

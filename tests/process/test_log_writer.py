@@ -50,7 +50,7 @@ def test_lines_are_appended(path: Path) -> None:
 
 def test_levels(path: Path) -> None:
     writer = writer_to(path, level="warning")
-    writer.write([note("a", "DEBUG"), note("b", "INFO"), note("c", "WARNING"), note("d", "ERROR"), note("e", "STRANGE")])
+    writer.write([note("a", "DEBUG"), note("b", "INFO"), note("c", "WARNING"), note("d", "ERROR"), note("e", "ODD")])
     assert messages(path) == ["c", "d", "e"]
     assert writer.wants("ERROR") and not writer.wants("INFO")
 
@@ -111,9 +111,24 @@ def test_rotation_by_size(path: Path, tmp_path: Path) -> None:
 
 def test_a_line_longer_than_a_file_may_be_is_written_all_the_same(path: Path) -> None:
     writer = writer_to(path, max_bytes=100, kept_files=1)
-    for _ in range(3):
-        writer.write([note("x" * 500)])
-    assert messages(path) == ["x" * 500]
+    writer.write([note("x" * 500)])
+    assert not os.path.exists(str(path) + ".1")
+    writer.write([note("y" * 500)])
+    assert messages(path) == ["y" * 500]
+
+
+def test_who_finds_the_file_rotated_by_another_does_not_rotate_it_again(path: Path, tmp_path: Path) -> None:
+    other = writer_to(path, max_bytes=300)
+
+    class Late(LogWriter):
+        def _rotate(self) -> None:
+            other.write([note("c")])
+            super()._rotate()
+
+    writer = Late(str(path), max_bytes=300)
+    writer.write([note("a"), note("b")])
+    writer.write([note("d")])
+    assert messages(Path(str(path) + ".1")) == ["a", "b"] and messages(path) == ["c", "d"]
 
 
 def test_of_many_processes_no_line_is_lost_or_mixed(path: Path, tmp_path: Path) -> None:
@@ -126,7 +141,8 @@ writer = LogWriter(sys.argv[1], max_bytes=100000, kept_files=90, report=lambda t
 for number in range(600):
     writer.write([Record(0.0, "INFO", "notice", "%%s.%%d %%s" %% (sys.argv[2], number, "x" * (number * 7 %% 3000)))])
 """ % ROOT
-    writers = [subprocess.Popen([sys.executable, "-c", code, str(path), name], stderr=subprocess.PIPE) for name in "abcd"]
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(path), name], stderr=subprocess.PIPE)
+               for name in "abcd"]
     assert [process.communicate()[1] for process in writers] == [b""] * 4
     files = [file for file in tmp_path.iterdir() if file.name != "executioner.jsonl.lock"]
     assert len(files) > 10
@@ -136,7 +152,7 @@ for number in range(600):
         name, number = message.split()[0].split(".")
         seen.setdefault(name, []).append(int(number))
     assert {name: sorted(numbers) for name, numbers in seen.items()} == {name: list(range(600)) for name in "abcd"}
-    # A writer that is just being overtaken by a rotation puts a line at the end of the older file: no earlier than that.
+    # A writer that a rotation overtakes puts a line at the end of the older file: no earlier than that.
     assert all(numbers == sorted(numbers) for numbers in seen.values())
 
 

@@ -9,10 +9,10 @@ from executioner_logging import events as log_events
 from executioner_logging.events import EVENTS, EventLog
 from executioner_logging.record import FIELDS, LINE_BYTES
 from executioner_logging.writer import LogWriter
-from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, RetryScheduled, RunEnded,
-                         RunStarted, RunStopping)
+from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, RetryScheduled,
+                         RunEnded, RunStarted, RunStopping)
 from jobs.exceptions import ERROR_CODES
-from jobs.masking import Masker
+from jobs.masking import NO_SECRETS, Masker
 from jobs.models import FINAL_STATUSES, RUN_STATUSES, AttemptOutcome, JobStatus, RunStatus
 
 AT = 1767225600.0
@@ -34,7 +34,8 @@ RUN: List[Event] = [
 ]
 
 
-def told(tmp_path: Path, events: List[Event], level: str = "DEBUG", masker: Masker = Masker()) -> List[Dict[str, object]]:
+def told(tmp_path: Path, events: List[Event], level: str = "DEBUG",
+         masker: Masker = NO_SECRETS) -> List[Dict[str, object]]:
     path = tmp_path / "executioner.jsonl"
     log = EventLog(LogWriter(str(path), masker, level=level))
     log.tell(events)
@@ -75,7 +76,8 @@ def test_a_success_is_quiet_and_leaves_nothing_in_memory(tmp_path: Path) -> None
     log.tell([RunStarted(1, "u", "a", "/c", 1, 1, AT), AttemptIntended(0, "j", 1, "t", "o", "e", AT),
               AttemptStarted(0, "j", 1, "t", 5, 5, AT),
               AttemptEnded(0, "j", 1, "t", AttemptOutcome(JobStatus.SUCCESS, 0, duration_s=0.25), AT),
-              JobEnded(0, "j", JobStatus.SUCCESS, "", 1, AT, 0, duration_s=0.25), RunEnded(1, RunStatus.SUCCESS, 0, "", AT)])
+              JobEnded(0, "j", JobStatus.SUCCESS, "", 1, AT, 0, duration_s=0.25),
+              RunEnded(1, RunStatus.SUCCESS, 0, "", AT)])
     records = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [record["level"] for record in records] == ["INFO"] * 5
     assert records[0]["message"] == "run 1 of a started: 1 job, 1 at once"
@@ -99,7 +101,8 @@ def test_levels_and_codes_of_every_status(tmp_path: Path) -> None:
 
 
 def test_secrets_do_not_pass(tmp_path: Path) -> None:
-    records = told(tmp_path, [Notice("INFO", "hunter22", AT, context=(("a", "hunter22"),))], masker=Masker(["hunter22"]))
+    records = told(tmp_path, [Notice("INFO", "hunter22", AT, context=(("a", "hunter22"),))],
+                   masker=Masker(["hunter22"]))
     assert records[0]["message"] == "***" and records[0]["context"] == {"a": "***"}
 
 
@@ -123,7 +126,8 @@ def test_events_of_one_turn_share_one_write(tmp_path: Path) -> None:
 def table(heading: str) -> Dict[str, List[str]]:
     """The rows of the table under a heading of the document, by the name in their first cell."""
     section = DOCUMENT.read_text(encoding="utf-8").split("\n## %s\n" % heading)[1].split("\n## ")[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line.startswith("| `")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in section.splitlines() if line.startswith("| `")]
     return {row[0].strip("`"): row[1:] for row in rows}
 
 

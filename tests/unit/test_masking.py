@@ -15,13 +15,13 @@ SECRET = "s3cr+t/Pässwörd & \"more\"\\"
 
 
 @pytest.mark.parametrize("name", [
-    "PASSWORD", "DB_PASSWORD", "db_passwd", "MY_SECRETS", "GITHUB_TOKEN", "AWS_CREDENTIALS", "KEY", "API_KEY", "api_key",
-    "AWS_ACCESS_KEY_ID", "apiKey", "APIKey", "KEY2", "ssh-key"])
+    "PASSWORD", "DB_PASSWORD", "db_passwd", "MY_SECRETS", "GITHUB_TOKEN", "AWS_CREDENTIALS", "KEY", "API_KEY",
+    "api_key", "AWS_ACCESS_KEY_ID", "apiKey", "APIKey", "KEY2", "ssh-key"])
 def test_names_of_secrets(name: str) -> None:
     assert is_secret_name(name)
 
 
-@pytest.mark.parametrize("name", ["", "PATH", "KEYBOARD", "MONKEY", "MONKEY_ISLAND", "Keyboard", "TURKEYS", "HOME", "PASS"])
+@pytest.mark.parametrize("name", ["", "PATH", "KEYBOARD", "MONKEY", "MONKEY_ISLAND", "Keyboard", "TURKEYS", "PASS"])
 def test_names_of_no_secrets(name: str) -> None:
     assert not is_secret_name(name)
 
@@ -93,7 +93,8 @@ def test_without_secrets_everything_comes_back_as_it_is() -> None:
     assert stream.feed("pass") + stream.finish() == "pass"
 
 
-@pytest.mark.parametrize("start,shown", [(0, "ab***cd"), (2, "***cd"), (3, "***cd"), (9, "***cd"), (10, "cd"), (11, "d")])
+@pytest.mark.parametrize("start,shown", [
+    (0, "ab***cd"), (2, "***cd"), (3, "***cd"), (9, "***cd"), (10, "cd"), (11, "d")])
 def test_a_cut_through_a_secret_shows_nothing_of_it(start: int, shown: str) -> None:
     assert Masker(["hunter22"]).mask_text("abhunter22cd", start=start) == shown
 

@@ -30,7 +30,8 @@ def test_a_plain_record() -> None:
 
 def test_extra_fills_fields_and_context() -> None:
     found = formatted(StructuredFormatter("app", 7), extra={
-        "event": "disk", "run_id": 42, "job_id": "load", "attempt": 3, "error_code": "E1", "free": 5, "context": {"a": 1}})
+        "event": "disk", "run_id": 42, "job_id": "load", "attempt": 3, "error_code": "E1", "free": 5,
+        "context": {"a": 1}})
     found.pop("timestamp")
     assert found == {"level": "WARNING", "logger": "test.structured", "event": "disk", "message": "used 1 of 2",
                      "run_id": 42, "job_id": "load", "attempt": 3, "application": "app", "error_code": "E1",
@@ -73,9 +74,8 @@ def test_the_path_of_a_run_does_without_logging() -> None:
     import os
     import subprocess
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    code = ("import sys; sys.path.insert(0, %r); import executioner_logging.events, jobs.locks, jobs.tails, jobs.atomic,"
-            "jobs.masking; print([name for name in ('logging', 'threading', 'subprocess', 'hashlib', 'base64', 'urllib',"
-            "'traceback', 'glob', 'jobs.checks') if name in sys.modules])" % root)
-    out = subprocess.check_output([sys.executable, "-I", "-c", code] if sys.version_info < (3, 7) else
-                                  [sys.executable, "-I", "-c", code])
-    assert out.strip() == b"[]"
+    code = ("import sys; sys.path.insert(0, %r)\n"
+            "import executioner_logging.events, jobs.locks, jobs.tails, jobs.atomic, jobs.masking\n"
+            "print([name for name in ('logging', 'threading', 'subprocess', 'hashlib', 'base64', 'urllib', 'traceback',"
+            " 'glob', 'jobs.checks') if name in sys.modules])" % root)
+    assert subprocess.check_output([sys.executable, "-I", "-c", code]).strip() == b"[]"
