@@ -32,7 +32,8 @@ def prepare():
         root = os.path.dirname(here)
         zipped = os.path.isfile(root)
     _put_first(root, here)
-    if sys.version_info < (3, 8) and zipped:
+    if sys.version_info < (3, 7) and zipped:
+        # Not for 3.7, which has dataclasses of its own and does without the other one.
         sys.path.insert(1, os.path.join(root, "backports"))
     if not zipped:
         for name in NAMES:

@@ -2,7 +2,7 @@
 
 The same sources give the same bytes: entries are sorted, stored without compression (so that no version of zlib
 matters), and carry one date. The two backports of old Pythons lie in ``backports/``, which ``executioner/bootstrap.py``
-puts on the path below 3.8 alone. They are fetched once by pip into ``build/backports`` and checked by their hashes.
+puts on the path of Python 3.6 alone. They are fetched once by pip into ``build/backports`` and checked by their hashes.
 """
 import argparse
 import ast

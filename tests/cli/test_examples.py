@@ -83,7 +83,9 @@ def test_examples_are_valid(name: str, tmp_path: Path) -> None:
     example = Example(name, tmp_path)
     done = example.call("validate", str(example.file), "--json")
     assert done.returncode == 0, done.stdout.decode()
-    assert json.loads(done.stdout.decode()) == []
+    # Mail is not sent yet, and the file says so much.
+    expected = ["W105"] if name == "earlier_format" else []
+    assert [problem["code"] for problem in json.loads(done.stdout.decode())] == expected
 
 
 def test_nightly_etl(tmp_path: Path) -> None:
@@ -142,7 +144,8 @@ def test_failing(tmp_path: Path) -> None:
     told = example.call("run", str(example.file))
     assert told.returncode == 1
     summary = told.stdout.decode() + told.stderr.decode()
-    for word in ("load", "exit code 3", "BLOCKED", "CANCELLED", "no such table: orders"):
+    for word in ("2 of 6 jobs failed", "load  exit 3", "report  needs load, which ended FAILED",
+                 "mirror  not started: load ended FAILED", "| no such table: orders"):
         assert word in summary, summary
     assert "Traceback" not in summary
 

@@ -89,7 +89,7 @@ def test_every_data_model_is_a_dataclass() -> None:
 
 
 def test_job_config_is_a_typed_dictionary() -> None:
-    from config.types import JobConfig
+    from config.validator_v2 import JobConfig
     assert set(JobConfig.__annotations__) >= {"id", "command", "dependencies", "timeout", "max_retries"}
     if sys.version_info >= (3, 8):
         assert JobConfig.__mro__[1] is dict
