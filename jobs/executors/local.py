@@ -351,7 +351,7 @@ class LocalExecutor:
         self._send_specs([one.spec for one in queued if one.spec.token in self._open])
 
     def _import(self, one: _Open, known: record.RecordedAttempt, facts: Facts) -> None:
-        if known.pid is not None and known.pid_start is not None and known.started_at is not None:
+        if known.pid is not None and known.pid_start is not None:
             self._tell_started(one.spec.token, known.pid, known.pid_start, known.started_at)
         needs_answer = facts[1] != "SUCCESS" or not one.spec.decides_alone
         self._unanswered = self._unanswered or needs_answer
@@ -366,14 +366,13 @@ class LocalExecutor:
             found = self._find_newborn(one.spec, known)
             born = found if found is not None else (None, None)
         pid, pid_start = born
-        started_at = known.started_at if known.started_at is not None else time.time()
         if pid is None or pid_start is None or not _is_child(pid, pid_start):
             why = "the keeper died while starting it" if pid is None else (
                 "the keeper died, and its process did not come to us")
             self._unanswered = True
             del self._open[token]
-            self._events.append(Ended(token, lost_outcome(why, started_at), True))
-            facts: Facts = (token, "LOST", None, None, why, "", started_at, None, None, None, None, ())
+            self._events.append(Ended(token, lost_outcome(why, known.started_at), True))
+            facts: Facts = (token, "LOST", None, None, why, "", known.started_at, None, None, None, None, ())
             self._own_record().ended(facts)
             self._own_record().flush()
             return False
@@ -382,8 +381,7 @@ class LocalExecutor:
                                     owns_children=False, kill_patience_s=self._kill_patience_s)
         if known.pid is None:
             self._own_record().process(token, pid, pid_start)
-        self._adopted.adopt(one.spec, pid, pid_start, started_at,
-                            known.started_mono if known.started_mono is not None else time.monotonic())
+        self._adopted.adopt(one.spec, pid, pid_start, known.started_at, known.started_mono)
         if one.stop_reason:
             self._adopted.stop(token, one.stop_reason, one.stop_immediately)
         return True
@@ -392,7 +390,7 @@ class LocalExecutor:
         """The process that the keeper was starting when it died: told by its mark, or where it is dead by all else."""
         give_up_at = time.monotonic() + _NEWBORN_S
         earliest = 0
-        if known.started_mono is not None:
+        if known.started_mono:
             since_boot = processes.boot_time_s() - (time.monotonic() - known.started_mono)
             earliest = int(since_boot * os.sysconf("SC_CLK_TCK"))
         program = os.path.basename(spec.argv[0])[:15].decode("utf-8", "replace") if spec.argv else ""

@@ -4,6 +4,7 @@ The keeper is a fresh interpreter that gets its code over the pipe, as code obje
 has found: so it is the same from a checkout, an install and a zip file, and it does not matter what becomes of the
 files during the run. The runner keeps the code for a second keeper, should the first one die.
 """
+import fcntl
 import marshal
 import os
 import struct
@@ -19,6 +20,8 @@ __all__ = ["Launcher"]
 
 #: In an order in which each finds what it imports.
 _MODULES: Tuple[ModuleType, ...] = (system, keeper, messages, record, verdict, processes, spawn, nursery, loop)
+_F_SETPIPE_SZ = 1031
+_PIPE_BYTES = 1 << 18
 #: Reads the code from the pipe, makes the modules of it, and runs the loop.
 _BOOTSTRAP = """\
 import os,sys,marshal
@@ -54,6 +57,14 @@ def _code_of(modules: Sequence[ModuleType]) -> bytes:
     return struct.pack(">I", len(data)) + data
 
 
+def _enlarge(fd: int) -> None:
+    """Give a pipe room for the code and a full window of starts, so that sending them need not wait for the reader."""
+    try:
+        fcntl.fcntl(fd, _F_SETPIPE_SZ, _PIPE_BYTES)
+    except OSError:
+        pass  # it works with less
+
+
 class Launcher:
     """Starts keepers.
 
@@ -84,6 +95,8 @@ class Launcher:
             opened += [we_read, keeper_writes]
             null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
             opened.append(null)
+            for fd in (we_write, keeper_writes):
+                _enlarge(fd)
             for fd in (keeper_reads, keeper_writes, output_fd):
                 copy = os.dup(fd)
                 opened.append(copy)

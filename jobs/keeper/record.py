@@ -143,10 +143,10 @@ class RecordedAttempt:
 
     def __init__(self, token: str) -> None:
         self.token = token
-        #: Epoch seconds; None where it never began.
-        self.started_at: "Optional[float]" = None
+        #: Epoch seconds; 0 where it never began (a command that could not even be tried).
+        self.started_at = 0.0
         #: The same by the monotonic clock of its boot.
-        self.started_mono: "Optional[float]" = None
+        self.started_mono = 0.0
         self.pid: "Optional[int]" = None
         #: Start time of the process in clock ticks since boot.
         self.pid_start: "Optional[int]" = None

@@ -24,7 +24,7 @@ def signal_name(number: int) -> str:
     if not _SIGNAL_NAMES:
         for name in dir(signal):
             value = getattr(signal, name)
-            if name.startswith("SIG") and name.isalpha() and isinstance(value, int):
+            if name.startswith("SIG") and name.isalnum() and isinstance(value, int):
                 _SIGNAL_NAMES.setdefault(int(value), name)
         for preferred in ("SIGABRT", "SIGCHLD", "SIGIO"):
             if hasattr(signal, preferred):
