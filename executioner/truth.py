@@ -5,14 +5,16 @@ Readers show the verdict and write nothing; ``run`` commits it before it plans (
 """
 import os
 import time
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
 
 from db.history import History
 from jobs.events import AttemptEnded, JobEnded, RunEnded
 from jobs.keeper.processes import boot_id, has_proc, stat_of
 from jobs.keeper.record import RecordedRun, is_keeper_alive, read_record
 from jobs.models import FINAL_STATUSES, AttemptOutcome, AttemptRecord, JobRecord, JobStatus, RunRecord, RunStatus
-from jobs.reconcile import OpenAttempt, OpenJob, Reconciled, Recorded, reconcile
+
+if TYPE_CHECKING:
+    from jobs.reconcile import OpenJob, Reconciled
 
 __all__ = ["is_runner_alive", "settle", "true_jobs", "true_run", "verdict"]
 
@@ -33,13 +35,14 @@ def is_runner_alive(run: RunRecord) -> bool:
     return True
 
 
-def verdict(history: History, run: RunRecord) -> Optional[Reconciled]:
+def verdict(history: History, run: RunRecord) -> "Optional[Reconciled]":
     """What became of a run whose runner is gone, and of its jobs; None where the runner lives or the run has ended."""
     if run.status != RunStatus.RUNNING or is_runner_alive(run):
         return None
     again = history.run(run.run_id, with_jobs=False)
     if again is None or again.status != RunStatus.RUNNING:
         return None  # it ended between the two looks
+    from jobs.reconcile import Recorded, reconcile
     jobs = history.jobs(run.run_id)
     alive, record = _keeper(run.record_path)
     attempts: Dict[int, List[AttemptRecord]] = {}
@@ -123,7 +126,8 @@ def _keeper(path: str) -> Tuple[bool, RecordedRun]:
 
 
 def _open_job(job: JobRecord, attempts: List[AttemptRecord], run: RunRecord,
-              has_post_checks: Callable[[int], bool]) -> OpenJob:
+              has_post_checks: Callable[[int], bool]) -> "OpenJob":
+    from jobs.reconcile import OpenAttempt, OpenJob
     found = OpenJob(job.position, job.job_id, allow_failure=job.allow_failure)
     ended = [attempt for attempt in attempts if attempt.status in FINAL_STATUSES]
     found.attempts = len(ended)

@@ -105,13 +105,14 @@ def _run(arguments: Arguments, console: Console, home: Home, pipeline: "Pipeline
 
 def _conclude(console: Console, runner: "Runner", outcome: "RunOutcome", shows: bool) -> None:
     """The last words: one line where all went well and somebody watches, else the summary."""
-    from executioner.summary import final_line, summary
     if outcome.exit_code == EXIT_OK:
         if shows:
+            from executioner.summary import final_line
             run = runner.history.run(runner.run_id, with_jobs=False)
             if run is not None:
                 console.err.line(final_line(run, runner.history))
         return
+    from executioner.summary import summary
     lines = summary(runner.history, runner.run_id, _command(runner.home), runner.masker)
     console.err.write("".join(line + "\n" for line in lines))
 
