@@ -169,7 +169,7 @@ def parse_command(name: str, spec: CommandSpec, words: Sequence[str], arguments:
         else:
             arguments.operands.append(word)
             index += 1
-    if arguments.flag("help"):
+    if arguments.flag("help") or arguments.flag("version"):
         return
     count = len(arguments.operands)
     usage = "usage: executioner %s" % " ".join(part for part in (name, spec.operands) if part)

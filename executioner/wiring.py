@@ -222,6 +222,7 @@ class Runner:
             executor = LocalExecutor(
                 slots, os.path.join(self.home.records, "%s.record" % run.run_uuid), run.output_dir,
                 run_environment(pipeline, run), pipeline.allow_shell, (self._signals.fd, checks_read),
+                on_runner_death=pipeline.on_runner_death,
                 hup_ignored=self._origin.hup_ignored, open_files=self._origin.open_files)
             scheduler = Scheduler(pipeline.jobs, self._graph, slots, pipeline.continue_on_error, self._given,
                                   pipeline.run_timeout_s)

@@ -1,0 +1,119 @@
+"""The ``case`` of a command test: files in a temporary folder, the real command, its whole output compared.
+
+    case.config({"jobs": [{"id": "a", "command": "true"}]}).run("run", "config.json").expect(code=0)
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+__all__ = ["Case", "Result"]
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+#: Longer than any command of a test takes; a command that hangs fails the test instead of the suite.
+PATIENCE_S = 60
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_DURATION = re.compile(r"\b(\d+ h \d\d min|\d+ min \d\d s|\d+(\.\d+)? s)\b")
+_PID = re.compile(r"\bpid \d+")
+
+
+class Result:
+    """What a command gave back, with times, durations and the paths of the test made the same everywhere."""
+
+    def __init__(self, case: "Case", words: Sequence[str], code: int, out: bytes, err: bytes) -> None:
+        self.words = words
+        self.code = code
+        #: The bytes as they came.
+        self.raw_out = out
+        self.raw_err = err
+        self.out = case.normalised(out)
+        self.err = case.normalised(err)
+
+    def expect(self, code: int = 0, out: Optional[str] = None, err: Optional[str] = None) -> "Result":
+        """Compare the exit code and, where given, the whole of an output; leading newline and indent are the test's."""
+        told = "%s\nexit %s\n--- stdout\n%s--- stderr\n%s" % (" ".join(self.words), self.code, self.out, self.err)
+        assert self.code == code, told
+        if out is not None:
+            assert self.out == _document(out), told
+        if err is not None:
+            assert self.err == _document(err), told
+        assert "Traceback" not in self.err, told
+        return self
+
+    def json(self) -> Any:
+        """The one JSON document on standard output."""
+        return json.loads(self.raw_out.decode("utf-8"), parse_constant=_no_constant)
+
+
+class Case:
+    """A folder with a configuration and a home of its own."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.home = os.path.join(folder, "home")
+        self.environ = {key: value for key, value in os.environ.items()
+                        if not key.startswith("EXECUTIONER_") and key not in ("NO_COLOR", "PYTHONPATH")}
+        self.environ["PYTHONPATH"] = ROOT
+
+    def config(self, content: Union[Dict[str, Any], str, bytes], name: str = "config.json") -> "Case":
+        """Write the configuration: an object, or a text or bytes just as they are."""
+        if isinstance(content, dict):
+            content = json.dumps(content)
+        return self.file(name, content)
+
+    def jobs(self, *jobs: Dict[str, Any], **top: Any) -> "Case":
+        """Write a configuration of these jobs, named ``app``."""
+        return self.config(dict(top, application_name="app", jobs=list(jobs)))
+
+    def file(self, name: str, content: Union[str, bytes]) -> "Case":
+        """Write a file."""
+        with open(self.path(name), "wb") as stream:
+            stream.write(content if isinstance(content, bytes) else content.encode("utf-8"))
+        return self
+
+    def path(self, *names: str) -> str:
+        """A path in the folder of the test."""
+        return os.path.join(self.folder, *names)
+
+    def command(self, *words: str) -> List[str]:
+        """The command line of ``executioner WORDS`` with this case's home."""
+        return [sys.executable, "-m", "executioner", "--home", self.home] + list(words)
+
+    def run(self, *words: str, **options: Any) -> Result:
+        """Run the command to its end.
+
+        ``env``: variables over the environment, None removes one; ``stdin``: bytes; ``preexec``: called in the child.
+        """
+        environ = dict(self.environ)
+        for key, value in options.pop("env", {}).items():
+            if value is None:
+                environ.pop(key, None)
+            else:
+                environ[key] = value
+        stdin = options.pop("stdin", b"")
+        preexec = options.pop("preexec", None)
+        assert not options, options
+        done = subprocess.run(self.command(*words), cwd=self.folder, env=environ, input=stdin, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, preexec_fn=preexec, timeout=PATIENCE_S)
+        return Result(self, words, done.returncode, done.stdout, done.stderr)
+
+    def normalised(self, output: bytes) -> str:
+        """The output with HOME, DIR, TIME, ``T s`` and ``pid N`` where those stand."""
+        text = output.decode("utf-8", "backslashreplace")
+        text = text.replace(self.home, "HOME").replace(self.folder, "DIR").replace(sys.executable, "PYTHON")
+        return _PID.sub("pid N", _DURATION.sub("T s", _TIME.sub("TIME", text)))
+
+
+def _document(text: str) -> str:
+    if not text.startswith("\n"):
+        return text
+    lines = text[1:].split("\n")
+    indent = min([len(line) - len(line.lstrip()) for line in lines if line.strip()] or [0])
+    return "\n".join(line[indent:] for line in lines[:-1]) + "\n"
+
+
+def _no_constant(name: str) -> None:
+    raise AssertionError("%s is no JSON" % name)
