@@ -21,6 +21,7 @@ from db.interface import DatabaseInterface, Row, SqlValue, storable
 from db.migration import apply_pending, pending
 from db.migrations import MIGRATIONS
 from db.sqlite_adapter import SQLiteAdapter
+from db.sqlite_file import is_there
 from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, RetryScheduled,
                          RunEnded, RunStarted, RunStopping)
 from jobs.exceptions import ConfigurationError, DatabaseError, ExecutionerError, InternalError, MigrationError
@@ -128,7 +129,7 @@ class History:
         :raises DatabaseError: where the file cannot be used (``context["cause"]``; ``missing``: nothing to read yet)
         :raises MigrationError: where its schema is newer than ours, or older and it is only read
         """
-        if not readonly and not os.path.lexists(path):
+        if not readonly and not is_there(path):
             SQLiteAdapter.create(path, _build, allow_network_fs, lock_timeout_s)
         database = SQLiteAdapter(path, readonly, allow_network_fs, lock_timeout_s)
         try:

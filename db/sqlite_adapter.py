@@ -17,8 +17,8 @@ from typing import Callable, Iterator, Optional
 from db.interface import DatabaseInterface
 from db.sqlite_copies import build_file, copy_by_child, copy_by_connection, replaced_by
 from db.sqlite_errors import refusal
-from db.sqlite_file import (APPLICATION_ID, claim, file_uri, is_left_from_before_boot, network_file_system,
-                            refuse_lone_log, release, side_file_size)
+from db.sqlite_file import (APPLICATION_ID, claim, file_uri, is_left_from_before_boot, is_there,
+                            network_file_system, refuse_lone_log, release, side_file_size)
 from db.sqlite_statements import SQLiteStatements
 from db.writer_lock import WriterLock, lock_path
 from jobs.exceptions import DatabaseError, InternalError
@@ -74,7 +74,7 @@ class SQLiteAdapter(SQLiteStatements):
         lock = WriterLock(lock_path(path), lock_timeout_s)
         lock.acquire()
         try:
-            if os.path.lexists(path):
+            if is_there(path):
                 return
             refuse_lone_log(path)
             build_file(path, build, journal_mode)
@@ -95,13 +95,10 @@ class SQLiteAdapter(SQLiteStatements):
         lock.acquire()
         try:
             self._run("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._run("COMMIT")
-            except BaseException:
-                self._roll_back()
-                raise
+            yield
+            self._run("COMMIT")
         finally:
+            self._roll_back()
             lock.release()
 
     @contextmanager
@@ -231,7 +228,7 @@ class SQLiteAdapter(SQLiteStatements):
         return self._lock
 
     def _roll_back(self) -> None:
-        """After a full disk SQLite has rolled back by itself, and saying it again is an error of its own."""
+        """Undo what was not committed. After a full disk SQLite has done so by itself; saying it again is an error."""
         if self.in_transaction:
             try:
                 self._live().execute("ROLLBACK")

@@ -12,14 +12,16 @@ from typing import Dict, Optional, Tuple
 from db.sqlite_errors import refusal
 from jobs.exceptions import DatabaseError
 
-__all__ = ["APPLICATION_ID", "FileKey", "claim", "file_uri", "is_left_from_before_boot", "network_file_system",
-           "refuse_lone_log", "release", "side_file_size"]
+__all__ = ["APPLICATION_ID", "FileKey", "claim", "file_uri", "is_left_from_before_boot", "is_there",
+           "network_file_system", "refuse_lone_log", "release", "side_file_size"]
 
 #: ``EXEC``: what ``file`` and we find at offset 68 of our databases.
 APPLICATION_ID = 0x45584543
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
+#: Write and read version: with a rollback journal, with a write-ahead log.
+_VERSIONS = (b"\1\1", b"\2\2")
 #: Where neither shared memory nor POSIX locks can be trusted between hosts.
 _NETWORK_TYPES = frozenset((
     "9p", "acfs", "afs", "afpfs", "beegfs", "ceph", "cifs", "coda", "davfs", "gfs2", "glusterfs", "gpfs", "lustre",
@@ -57,6 +59,20 @@ def claim(path: str) -> FileKey:
             _check_header(path, found.st_size)
         _OPEN[key] = _OPEN.get(key, 0) + 1
         return key
+
+
+def is_there(path: str) -> bool:
+    """Whether anything bears the name, a broken link too.
+
+    :raises DatabaseError: where nobody can say
+    """
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        raise _cannot_open(path, error) from None
+    return True
 
 
 def release(key: FileKey) -> None:
@@ -114,7 +130,7 @@ def network_file_system(folder: str, mount_table: str = "/proc/self/mountinfo") 
                 if len(fields) > 2 and fields[2] == wanted:
                     kind = after.split()[0].decode("utf-8", "replace") if after.split() else ""
                     return kind if _is_network(kind) else None
-    except OSError:
+    except (OSError, ValueError):
         return None
     return None
 
@@ -162,6 +178,8 @@ def _check_header(path: str, size: int) -> None:
     application = struct.unpack(">I", header[68:72])[0]
     if application != APPLICATION_ID:
         raise refusal(path, "foreign", "application id %08x" % application)
+    if header[18:20] not in _VERSIONS:
+        raise refusal(path, "malformed", "file format %d/%d" % (header[18], header[19]))
     if missing:
         raise refusal(path, "malformed", missing)
 

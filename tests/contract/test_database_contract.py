@@ -257,8 +257,8 @@ def test_a_newer_schema_is_refused(database: DatabaseInterface) -> None:
             refused()
         assert caught.value.context == {"path": database.where, "found": 2, "known": 1}
         assert caught.value.message == (
-            "%s was written by a newer executioner (schema 2, this one knows 1); install that version, or choose another "
-            "--home" % database.where)
+            "%s was written by a newer executioner (schema 2, this one knows 1); install that version, or choose "
+            "another --home" % database.where)
 
 
 def test_a_step_that_is_not_ours_is_refused(database: DatabaseInterface) -> None:
