@@ -7,10 +7,9 @@ the caller's thread, for simulations.
 import os
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Deque, Dict, List, Mapping, Optional, Sequence, Set
 
-from jobs.checks.registry import BUILT_IN, Registry
 from jobs.checks.result import CheckContext, CheckResult
 from jobs.compat import Protocol
 from jobs.exceptions import ExecutionerError
@@ -18,6 +17,8 @@ from jobs.models import Check
 
 if TYPE_CHECKING:
     import threading
+
+    from jobs.checks.registry import Registry
 
 __all__ = ["CHECK_TIMEOUT_S", "CheckRunner", "CheckService", "Checked", "InlineCheckRunner", "failure_reason",
            "run_check"]
@@ -62,8 +63,13 @@ def failure_reason(results: Sequence[CheckResult]) -> str:
     return "; ".join("%s: %s" % (result.name, result.reason) for result in results if not result.passed)
 
 
-def run_check(check: Check, context: CheckContext, registry: Registry = BUILT_IN) -> CheckResult:
-    """The answer of one check. A check that raises has failed."""
+def run_check(check: Check, context: CheckContext, registry: "Optional[Registry]" = None) -> CheckResult:
+    """The answer of one check, of the built-in ones where no registry is given. A check that raises has failed."""
+    if registry is None:
+        # Imported here: most runs have no checks.
+        from jobs.checks.registry import BUILT_IN
+
+        registry = BUILT_IN
     declaration = registry.get(check.name)
     if declaration is None:
         return CheckResult(check.name, False, "no such check; there are %s" % ", ".join(registry.names()))
@@ -78,18 +84,20 @@ def run_check(check: Check, context: CheckContext, registry: Registry = BUILT_IN
         return CheckResult(check.name, False, "the check raised %s: %s" % (type(error).__name__, error))
 
 
-@dataclass
 class _Ticket:
-    ticket: str
-    checks: Sequence[Check]
-    context: CheckContext
-    results: List[CheckResult] = field(default_factory=list)
+    """What was handed in, and what was answered so far."""
+
+    def __init__(self, ticket: str, checks: Sequence[Check], context: CheckContext) -> None:
+        self.ticket = ticket
+        self.checks = checks
+        self.context = context
+        self.results: List[CheckResult] = []
 
 
 class InlineCheckRunner:
     """Runs checks where it stands; time limits do not hold."""
 
-    def __init__(self, registry: Registry = BUILT_IN) -> None:
+    def __init__(self, registry: "Optional[Registry]" = None) -> None:
         self._registry = registry
         self._answered: List[Checked] = []
 
@@ -116,11 +124,12 @@ class InlineCheckRunner:
 class CheckRunner:
     """Runs checks in daemon threads, started with the first ticket.
 
+    :param registry: where checks are looked up; the built-in ones where none is given
     :param wake_fd: a pipe's or socket's non-blocking writing end: one byte is written whenever an answer is there
     :param timeout_s: seconds that one check may take
     """
 
-    def __init__(self, wake_fd: Optional[int] = None, registry: Registry = BUILT_IN,
+    def __init__(self, wake_fd: Optional[int] = None, registry: "Optional[Registry]" = None,
                  timeout_s: float = CHECK_TIMEOUT_S) -> None:
         self._wake_fd = wake_fd
         self._registry = registry

@@ -75,7 +75,7 @@ def test_the_path_of_a_run_does_without_logging() -> None:
     import subprocess
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     code = ("import sys; sys.path.insert(0, %r)\n"
-            "import executioner_logging.events, jobs.locks, jobs.tails, jobs.atomic, jobs.masking\n"
+            "import executioner_logging.events, jobs.locks, jobs.tails, jobs.atomic, jobs.checks.runner\n"
             "print([name for name in ('logging', 'threading', 'subprocess', 'hashlib', 'base64', 'urllib', 'traceback',"
-            " 'glob', 'jobs.checks') if name in sys.modules])" % root)
+            " 'glob', 'jobs.checks.registry') if name in sys.modules])" % root)
     assert subprocess.check_output([sys.executable, "-I", "-c", code]).strip() == b"[]"
