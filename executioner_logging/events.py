@@ -12,11 +12,13 @@ from jobs.exceptions import JobExecutionError, JobTimeoutError
 from jobs.models import JobStatus, RunStatus
 from jobs.times import duration_text
 
-__all__ = ["EVENTS", "EventLog"]
+__all__ = ["EVENTS", "EventLog", "OTHER_EVENTS"]
 
-#: Every ``event`` that a run writes.
+#: Every ``event`` of the engine's stream.
 EVENTS = ("run_started", "attempt_intended", "attempt_started", "attempt_ended", "retry_scheduled", "job_ended",
           "run_stopping", "run_ended", "notice")
+#: What the command and the log itself have to say besides.
+OTHER_EVENTS = ("configuration", "run_skipped", "run_waiting", "run_settled", "log_gap", "error")
 
 _QUIET = (JobStatus.SUCCESS, JobStatus.SKIPPED)
 _FAILURES = {JobStatus.FAILED: JobExecutionError.default_code, JobStatus.ERROR: JobExecutionError.default_code,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Dict, List, Set
 
 from executioner_logging import events as log_events
-from executioner_logging.events import EVENTS, EventLog
+from executioner_logging.events import EVENTS, OTHER_EVENTS, EventLog
 from executioner_logging.record import FIELDS, LINE_BYTES
 from executioner_logging.writer import LogWriter
 from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, RetryScheduled,
@@ -138,7 +138,7 @@ def names(cell: str) -> Set[str]:
 def test_the_document_names_every_field_and_event(tmp_path: Path) -> None:
     assert tuple(table("Fields")) == FIELDS
     events = table("Events")
-    assert set(events) == set(EVENTS) | {"log_gap", "error"}
+    assert tuple(events) == EVENTS + OTHER_EVENTS
     assert {record["event"] for record in told(tmp_path, RUN)} == set(EVENTS)
 
 
@@ -154,11 +154,15 @@ def test_the_document_says_what_each_event_carries(tmp_path: Path) -> None:
         carried.setdefault(event, set()).update(context)
         levels.setdefault(event, set()).add(str(record["level"]))
     for event, (level, _, context) in events.items():
-        if event in ("notice", "error"):
-            continue
-        if event != "log_gap":
+        if event in EVENTS and event != "notice":
             assert names(context) == carried.get(event, set()), event
             assert levels[event] <= set(re.findall("[A-Z]{4,}", level)), event
+
+
+def test_events_that_the_command_writes_are_documented() -> None:
+    source = (DOCUMENT.parent.parent / "executioner" / "wiring.py").read_text(encoding="utf-8")
+    written = set(re.findall(r'_note\("[A-Z]+", "([a-z_]+)"', source))
+    assert written and written <= set(OTHER_EVENTS)
 
 
 def test_codes_in_the_document_exist() -> None:
