@@ -54,6 +54,7 @@ class Case:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.home = os.path.join(folder, "home")
+        self.python = sys.executable
         self.environ = {key: value for key, value in os.environ.items()
                         if not key.startswith("EXECUTIONER_") and key not in ("NO_COLOR", "PYTHONPATH")}
         self.environ["PYTHONPATH"] = ROOT
@@ -80,7 +81,7 @@ class Case:
 
     def command(self, *words: str) -> List[str]:
         """The command line of ``executioner WORDS`` with this case's home."""
-        return [sys.executable, "-m", "executioner", "--home", self.home] + list(words)
+        return [self.python, "-m", "executioner", "--home", self.home] + list(words)
 
     def run(self, *words: str, **options: Any) -> Result:
         """Run the command to its end.
