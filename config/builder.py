@@ -53,6 +53,7 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
         continue_on_error=overrides.continue_on_error or top.get("continue_on_error", False) is True,
         run_timeout_s=None if run_timeout is None else _seconds(run_timeout),
         overlap=str(top.get("overlap", FILE.by_name["overlap"].default)),
+        on_orphan=str(top.get("on_orphan", "adopt")), on_runner_death=str(top.get("on_runner_death", "finish")),
         allow_shell=top.get("allow_shell", True) is True, environment=variables, secret_values=secrets,
         features=dict(features.values), database_path=_database_path(top.get("database"), working_dir, variables))
 
@@ -190,6 +191,8 @@ class _JobBuilder:
             retry=self._retry(said),
             success_exit_codes=self._once("success_exit_codes", said, _codes),
             allow_failure=said.get("allow_failure", False) is True,
+            rerun_if_lost=said.get("rerun_if_lost", False) is True,
+            leave_running=said.get("leave_running", False) is True,
             priority=_integer(said.get("priority", 0)),
             tags=tuple(map(str, _list(said["tags"]))) if "tags" in said else (),
             pre_checks=self._checks(said, "pre_checks", variables),

@@ -323,7 +323,7 @@ class Signal(Kind):
         """The number of a signal as a file gives it; None where there is none."""
         import signal
         if isinstance(value, (int, float)):
-            return int(value) if value == int(value) and 1 <= value < signal.NSIG else None
+            return int(value) if 1 <= value < signal.NSIG and value == int(value) else None
         if isinstance(value, str):
             found = signal.Signals.__members__.get(value if value.startswith("SIG") else "SIG" + value)
             return int(found) if found is not None else None

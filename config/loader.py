@@ -225,6 +225,18 @@ def _parse(document: Document, text: str) -> None:
     if document.value is None:
         # "null" is JSON, but there is nothing to look at; the validator must not take it for an unread file.
         document.add_at(0, "E103", "must be an object, got null")
-    elif lexical.found or "\\u" in text or '"_' in text:
+    elif lexical.found or ("\\" in text and "\\u" in text) or _has_comment_key(text):
         from config import positions
         positions.find_lexical(document, lexical.found)
+
+
+def _has_comment_key(text: str) -> bool:
+    """Whether a string begins with ``_``, as keys do that are comments: the one place for values nobody looks at."""
+    if text.count("_") > 100:
+        return '"_' in text
+    offset = text.find("_")
+    while offset >= 0:
+        if offset and text[offset - 1] == '"':
+            return True
+        offset = text.find("_", offset + 1)
+    return False

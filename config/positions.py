@@ -89,6 +89,8 @@ def explain(document: "Document", error: ValueError) -> None:
         token = found.group() if found else text[offset:offset + 1]
         sentence += ", found " + (("the end of the file" if not token else token if token[0] == '"' and len(token) < 40
                                    else quoted(token, 40)))
+    elif said.startswith("Invalid \\u") and text[offset - 1:offset] == "\\":
+        offset -= 1
     document.add_at(offset, "E102", sentence)
 
 

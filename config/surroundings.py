@@ -165,7 +165,8 @@ class _Surroundings:
         """Warn of programs that are not found, each once."""
         has_own = "env_variables" in names or "working_dir" in names
         search, folder = self.environment.variables.get("PATH", os.defpath), folders.working_dir
-        commands = [effective(job, self.defaults, "command") for job in jobs]
+        inherited = self.defaults.get("command")
+        commands = [job.get("command", inherited) for job in jobs]
         found: Dict[Tuple[str, str, str], bool] = {}
         programs: Dict[object, str] = {}
         missing: Dict[str, List[int]] = {}

@@ -2,6 +2,7 @@
 from typing import Dict, List, Union
 
 from config.kinds import is_comment
+from config.loader import MAX_DEPTH
 from config.problems import ERROR, Path, Report, path_text
 from config.rules import check_join, check_own_dependencies
 from config.validator import check_job
@@ -52,7 +53,7 @@ def validate_job_config(job: object) -> List[str]:
     """
     report = Report()
     path: Path = ("jobs", 0)
-    good = check_job(job, path, {}, report)
+    good = check_job(_as_json(job, MAX_DEPTH), path, {}, report)
     check_own_dependencies(good, {}, path, report)
     check_join(good, {}, path, report)
     own = good.get("env_variables")
@@ -69,3 +70,14 @@ def validate_job_config(job: object) -> List[str]:
             found.append("%s %s: %s%s" % (finding.code, where, finding.message,
                                           "; " + finding.hint if finding.hint else ""))
     return found
+
+
+def _as_json(value: object, depth: int) -> object:
+    """A value of Python as a file would give it: keys are strings, tuples are lists. What lies too deep is null."""
+    if depth < 0:
+        return None
+    if isinstance(value, dict):
+        return {str(key): _as_json(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(item, depth - 1) for item in value]
+    return value
