@@ -105,7 +105,8 @@ CONTENTS: Dict[str, Callable[[str], None]] = {
     "ours without tables": ours_without_tables,
 }
 CAUSES = {"empty": "not_a_database", "text": "not_a_database", "zeros": "not_a_database",
-          "short text": "not_a_database", "foreign": "foreign", "foreign in WAL mode": "foreign", "magic and noise": "foreign",
+          "short text": "not_a_database",
+          "foreign": "foreign", "foreign in WAL mode": "foreign", "magic and noise": "foreign",
           "one byte": "malformed", "only the magic": "malformed", "ours without tables": "malformed"}
 
 
@@ -299,6 +300,19 @@ def test_a_history_that_is_still_in_use_is_not_taken_for_a_short_one(path: str) 
         assert subprocess.check_output([sys.executable, "-c", program]).strip() == b"20"
         with History.open(path) as second:
             assert len(second.runs(limit=100)) == 20
+
+
+@pytest.mark.parametrize("versions", [b"\0\2", b"\2\0", b"\2\1", b"\1\2", b"\3\2", b"\2\3"])
+def test_a_header_of_no_known_format(path: str, whole: str, versions: bytes) -> None:
+    """SQLite reads some of these, and would turn the file into another kind when it is written."""
+    shutil.copyfile(whole, path)
+    with open(path, "r+b") as file:
+        file.seek(18)
+        file.write(versions)
+    before = sample.digest(path)
+    for error in refusals(path):
+        assert error.context["cause"] == "malformed"
+    assert sample.digest(path) == before
 
 
 def test_a_header_that_lies_about_its_length(path: str, whole: str) -> None:
