@@ -496,6 +496,17 @@ def config_of(folder, jobs, name="graph.json", **top):
     return path
 
 
+def need_keys(product, config, *keys):
+    """See that the product knows these keys of a configuration.
+
+    :raises NotRun: where it does not (yet)
+    """
+    done = product.run("validate", config, timeout_s=30)
+    for key in keys:
+        if b"." + key.encode() + b": unknown key" in done.out + done.err:
+            raise NotRun("this version does not know the key %s" % key)
+
+
 def random_graph(rnd, folder, count=60, lost_reruns=None, fastest_s=0.01, slowest_s=0.5):
     """A random graph of jobs that write the ledger; path of the configuration, path of the ledger, the jobs by id.
 

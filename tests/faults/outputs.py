@@ -125,13 +125,19 @@ def p6(trials):
         config = faultlib.config_of(folder, jobs, parallel=True, max_workers=4, continue_on_error=True)
         environment = trials.product.environment(home, None, LANG=rnd.choice(("C", "POSIX", "C.UTF-8", "xx_YY")), LC_ALL="")
         for words in (("run", config), ("run", config, "--json"), ("show", "last"), ("show", "last", "--json"),
-                      ("logs", "last", rnd.choice(list(truths))), ("logs", "last")):
+                      ("logs", "last", rnd.choice(list(truths)), "--stdout"), ("logs", "last")):
             done = trials.product.run(*words, environment=environment, timeout_s=60)
             what = " ".join(words[:1] + words[2:])
             trials.expect(not done.traceback, "%s: %s" % (what, done.tail()), number)
             trials.expect(done.code in (0, 1) or words == ("logs", "last") and done.code == 2, "%s: %s" % (
                 what, done.tail()), number)
+            if words[0] == "logs" and len(words) > 2:
+                # Not text of ours: the bytes as they were.
+                trials.expect(truths[words[2]] in done.out, "logs %s: %d bytes were written, %d are shown" % (
+                    words[2], len(truths[words[2]]), len(done.out)), number)
             for name, stream in (("stdout", done.out), ("stderr", done.err)):
+                if words[0] == "logs" and name == "stdout":
+                    continue
                 try:
                     text = stream.decode("utf-8")
                     if "--json" in words and name == "stdout":
@@ -162,6 +168,7 @@ def p7(trials):
                 for one in range(flooding)]
         jobs.append({"id": "small", "command": ["sh", "-c", "echo fine; sleep 0.5; echo fine"], "limits": {"output": cap}})
         config = faultlib.config_of(folder, jobs, parallel=True, max_workers=8, continue_on_error=True, default_timeout=30)
+        faultlib.need_keys(trials.product, config, "limits")
         child = trials.product.start(["run", config], home=home)
         most, first = {}, {}
         deadline = time.monotonic() + 60
@@ -197,6 +204,7 @@ def p7(trials):
             trials.most("bytes of memory of the %s at most" % name, rss)
             trials.expect(rss - first.get(name, rss) < 5 << 20, "the %s grew by %d bytes" % (
                 name, rss - first.get(name, rss)), number)
+        trials.expect(len(history.attempts) == flooding + 1, "%d attempts are in the history" % len(history.attempts), number)
         trials.done(flooding)
         trials.drop(folder)
         number += 1
