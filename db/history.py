@@ -25,6 +25,7 @@ from db.sqlite_file import is_there
 from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, RetryScheduled,
                          RunEnded, RunStarted, RunStopping)
 from jobs.exceptions import ConfigurationError, DatabaseError, ExecutionerError, InternalError, MigrationError
+from jobs.recovery import recovery_text
 from jobs.models import (AttemptRecord, EventRecord, FINAL_STATUSES, JobRecord, JobStatus, Pipeline, RunRecord,
                          RunStatus)
 
@@ -41,7 +42,7 @@ _RUN = ("SELECT run_id, application, status, exit_code, config_path, started_at,
         "record_path, log_dir FROM runs ")
 #: A row for each attempt, so a job of several comes several times, the last one last.
 _JOBS = ("SELECT j.position, j.job_id, j.status, j.reason, j.exit_code, j.signal, j.attempts, j.started_at, "
-         "j.ended_at, j.duration_s, j.cpu_s, j.max_rss_bytes, j.description, j.allow_failure, r.log_dir, "
+         "j.ended_at, j.duration_s, j.cpu_s, j.max_rss_bytes, j.description, j.allow_failure, j.recovery, r.log_dir, "
          "a.attempt, a.status, a.started_at, a.stdout_path, a.stderr_path "
          "FROM runs r JOIN jobs j ON j.run_id = r.run_id "
          "LEFT JOIN attempts a ON a.run_id = j.run_id AND a.position = j.position WHERE r.run_id = ? ")
@@ -199,9 +200,10 @@ class History:
                 database.execute("UPDATE runs SET log_dir = ?, record_path = ? WHERE run_id = ?",
                                  (places.log_dir, places.record_path, run_id))
             database.executemany(
-                "INSERT INTO jobs (run_id, position, job_id, description, allow_failure, status, reason, attempts) "
-                "VALUES (?, ?, ?, ?, ?, 'PENDING', '', 0)",
-                [(run_id, position, storable(job.id), storable(job.description), int(job.allow_failure))
+                "INSERT INTO jobs (run_id, position, job_id, description, allow_failure, recovery, status, reason, "
+                "attempts) VALUES (?, ?, ?, ?, ?, ?, 'PENDING', '', 0)",
+                [(run_id, position, storable(job.id), storable(job.description), int(job.allow_failure),
+                  recovery_text(job, pipeline.secret_values))
                  for position, job in enumerate(pipeline.jobs)])
             if settled:
                 ended = database.executemany(_END_JOB, [_job_values(run_id, event) for event in settled.values()])
@@ -433,6 +435,24 @@ class History:
         """What was done to an application as such (``hold``, ``release``), newest first."""
         return self._events("application = ?", [application], kind, "event_id DESC", limit)
 
+    def marks(self, run_id: int) -> Dict[str, EventRecord]:
+        """The jobs of a run that somebody marked as success, by id."""
+        return {event.job_id: event for event in self.events(run_id, EventKind.MARK_SUCCESS) if event.job_id}
+
+    def holds(self, application: str) -> Dict[str, EventRecord]:
+        """The jobs of an application that are held, by id: the last ``hold`` that no ``release`` followed."""
+        rows = self._database.fetchall(
+            _EVENTS + "WHERE application = ? AND kind IN ('hold', 'release') ORDER BY event_id", (application,))
+        held: Dict[str, EventRecord] = {}
+        for event in map(self._event_record, rows):
+            if event.job_id is None:
+                continue
+            if event.kind == EventKind.HOLD:
+                held[event.job_id] = event
+            else:
+                held.pop(event.job_id, None)
+        return held
+
     def _events(self, where: str, values: List[SqlValue], kind: Optional[str], order: str,
                 limit: int) -> List[EventRecord]:
         if kind is not None:
@@ -456,7 +476,7 @@ class History:
 
     def _job_record(self, row: Row) -> JobRecord:
         (position, job_id, status, reason, exit_code, signal, attempts, started_at, ended_at, duration_s, cpu_s,
-         max_rss_bytes, description, allow_failure, log_dir, attempt, attempt_status, attempt_started_at, stdout,
+         max_rss_bytes, description, allow_failure, recovery, log_dir, attempt, attempt_status, attempt_started_at, stdout,
          stderr) = row
         if status == JobStatus.PENDING and attempt is not None:
             status = attempt_status if attempt_status in (JobStatus.QUEUED, JobStatus.RUNNING) else JobStatus.RETRYING
@@ -466,7 +486,7 @@ class History:
             started_at=started_at, ended_at=ended_at, duration_s=duration_s, cpu_s=cpu_s, max_rss_bytes=max_rss_bytes,
             stdout_path=None if attempt is None else _absolute(log_dir, stdout),
             stderr_path=None if attempt is None else _absolute(log_dir, stderr), position=position,
-            description=description, allow_failure=bool(allow_failure))
+            description=description, allow_failure=bool(allow_failure), recovery=recovery)
 
     def _attempt_record(self, row: Row) -> AttemptRecord:
         try:

@@ -32,10 +32,10 @@ def prepare():
         root = os.path.dirname(here)
         zipped = os.path.isfile(root)
     _put_first(root, here)
-    if sys.version_info < (3, 7) and zipped:
-        # Not for 3.7, which has dataclasses of its own and does without the other one.
-        sys.path.insert(1, os.path.join(root, "backports"))
-    if not zipped:
+    if zipped:
+        from executioner.zipped import hold
+        hold(root)
+    else:
         for name in NAMES:
             if not os.path.isfile(os.path.join(root, name, "__init__.py")):
                 return "the package %s is missing in %s: install or unpack all of Executioner again" % (name, root)

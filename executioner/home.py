@@ -146,3 +146,17 @@ def make_folders(path: str) -> None:
             os.mkdir(folder, 0o700)
         except FileExistsError:
             pass  # another run was faster
+    # A power cut takes a new folder whose name is not on the disk yet, however well its files are synchronised.
+    for folder in missing:
+        _synchronise(os.path.dirname(folder) or os.curdir)
+
+
+def _synchronise(folder: str) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return  # a folder that may be written to but not read; nothing can be done
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

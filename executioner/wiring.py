@@ -10,7 +10,8 @@ from typing import Callable, Dict, List, Optional, Sequence, Type
 
 from db.history import History, NewRun, RunPlaces
 from executioner.home import Home, make_folders
-from executioner.truth import is_runner_alive, settle
+from db.acts import HOLDS_CHANGED, stop_requests
+from db.truth import is_runner_alive, settle
 from executioner_logging.events import EventLog
 from executioner_logging.record import Record
 from executioner_logging.writer import LogWriter
@@ -24,7 +25,7 @@ from jobs.keeper.processes import boot_id, start_time
 from jobs.locks import FileLock, LockHolder, acquire_application_lock, application_lock_path
 from jobs.masking import Masker
 from jobs.models import OverlapPolicy, Pipeline, RunRecord, RunStatus
-from jobs.ports import Observer
+from jobs.ports import HoldRequest, Observer, Request
 from jobs.run_context import RunContext, run_environment
 from jobs.scheduler import Given, Scheduler
 from jobs.startup import OriginalState, StopSignals
@@ -110,7 +111,7 @@ class Runner:
         caught: List[int] = []
 
         def should_stop() -> bool:
-            caught.extend(self._signals.take())
+            caught.extend(self._stops())
             return bool(caught)
 
         application, policy = self.pipeline.application, self.pipeline.overlap
@@ -143,10 +144,10 @@ class Runner:
                 self._note("INFO", "run_waiting", told[0])
                 self._tell(told[0])
             select.select([self._signals.fd], [], [], seconds)
-            caught.extend(self._signals.take())
+            caught.extend(self._stops())
             return not caught
 
-        if not settle(self.history, run, wait):
+        if not settle(self.history, run, wait, self.pipeline.on_orphan):
             return self._stopped(caught[0])
         closed = self.history.run(run.run_id, with_jobs=False)
         self._note("WARNING", "run_settled", "run %d, whose runner died, was closed: %s" % (
@@ -214,9 +215,13 @@ class Runner:
         checks_read, checks_write = _pipe()
         checks = CheckRunner(checks_write)
 
-        def signals() -> List[int]:
+        holds = self._holds()
+        asked_before: List[Request] = [holds] if holds.holds else []
+
+        def requests() -> List[Request]:
             _drain(checks_read)
-            return self._signals.take()
+            asked, asked_before[:] = asked_before + self._take_requests(), []
+            return asked
 
         try:
             executor = LocalExecutor(
@@ -227,12 +232,30 @@ class Runner:
             scheduler = Scheduler(pipeline.jobs, self._graph, slots, pipeline.continue_on_error, self._given,
                                   pipeline.run_timeout_s)
             engine = Engine(pipeline, run, scheduler, executor, self.history.journal(run.run_id),
-                            [log] + list(observers), self._clock, checks, signals, _unit_random)
+                            [log] + list(observers), self._clock, checks, requests, _unit_random)
             return engine.run()
         finally:
             checks.close()
             os.close(checks_read)
             os.close(checks_write)
+
+    def _take_requests(self) -> List[Request]:
+        """What signals asked for; who sent them, and why, stands in the history where a command of ours did."""
+        asked: List[Request] = []
+        for number in self._signals.take():
+            if number == HOLDS_CHANGED:
+                asked.append(self._holds())
+            else:
+                asked += stop_requests(self.history, self.run_id, number)
+        return asked
+
+    def _stops(self) -> List[int]:
+        """Signals that end a command which has not begun its run."""
+        return [number for number in self._signals.take() if number != HOLDS_CHANGED]
+
+    def _holds(self) -> HoldRequest:
+        return HoldRequest({job_id: "%s: %s" % (event.who, event.why) if event.why else event.who
+                            for job_id, event in self.history.holds(self.pipeline.application).items()})
 
     def _note(self, level: str, event: str, message: str) -> None:
         self._log.write([Record(self._clock.wall(), level, event, message, self.run_id or None,

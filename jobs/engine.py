@@ -20,7 +20,8 @@ from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, J
                          RunEnded, RunStarted, RunStopping)
 from jobs.exceptions import EXIT_FAILED, EXIT_OK, EXIT_SIGNAL, InternalError, StorageError
 from jobs.models import AttemptOutcome, Check, JobStatus, Pipeline, RunStatus, StopReason
-from jobs.ports import AttemptStart, Clock, Ended, Executor, ExecutorEvent, Journal, Observer, Started, Withdrawn
+from jobs.ports import (AttemptStart, Clock, Ended, Executor, ExecutorEvent, HoldRequest, Journal, Observer, Request,
+                        Started, StopRequest, Withdrawn)
 from jobs.run_context import RunContext, attempt_token, position_and_attempt
 from jobs.scheduler import Finished, Scheduler
 
@@ -40,8 +41,6 @@ STORAGE_PATIENCE_S = 600.0
 STORAGE_PATIENCE_STOPPED_S = 10.0
 WAITED_FOR_CAUSES = ("disk_full", "locked")
 
-SIGNAL_NAMES = {1: "SIGHUP", 2: "SIGINT", 15: "SIGTERM"}
-
 
 @dataclass
 class RunOutcome:
@@ -55,13 +54,13 @@ class RunOutcome:
 class Engine:
     """Runs one pipeline to its end.
 
-    :param signals: gives the numbers of the signals that asked for a stop since the last call
+    :param requests: gives what was asked of the run (to stop, to hold jobs) since the last call
     :param unit_random: gives random numbers from 0 to 1 (the jitter of retries)
     """
 
     def __init__(self, pipeline: Pipeline, run: RunContext, scheduler: Scheduler, executor: Executor, journal: Journal,
                  observers: Sequence[Observer], clock: Clock, checks: CheckService,
-                 signals: Callable[[], List[int]], unit_random: Callable[[], float]) -> None:
+                 requests: Callable[[], List[Request]], unit_random: Callable[[], float]) -> None:
         self._pipeline = pipeline
         self._run = run
         self._scheduler = scheduler
@@ -70,7 +69,7 @@ class Engine:
         self._observers = list(observers)
         self._clock = clock
         self._checks = checks
-        self._signals = signals
+        self._requests = requests
         self._unit_random = unit_random
         self._unsaved: List[Event] = []
         self._unsaved_since: Optional[float] = None
@@ -117,8 +116,11 @@ class Engine:
             self._absorb(event, now)
         for checked in self._checks.take():
             self._absorb_check(checked, now)
-        for number in self._signals():
-            self._absorb_signal(number)
+        for request in self._requests():
+            if isinstance(request, HoldRequest):
+                self._absorb_holds(request)
+            else:
+                self._absorb_stop(request)
         self._scheduler.expire(now)
         self._gather()
         self._bar()
@@ -176,10 +178,15 @@ class Engine:
             self._pending_starts.append(position)
             self._intend(position)
 
-    def _absorb_signal(self, number: int) -> None:
+    def _absorb_holds(self, request: HoldRequest) -> None:
+        # A hold of a job that another file of the application has is none of ours.
+        positions = self._scheduler.graph.position
+        self._scheduler.hold({positions[job_id]: why for job_id, why in request.holds.items() if job_id in positions})
+
+    def _absorb_stop(self, request: StopRequest) -> None:
         if self._stop_signal is None:
-            self._stop_signal = number
-            self._scheduler.stop(StopReason.CANCEL, "the run was stopped by %s" % SIGNAL_NAMES.get(number, str(number)))
+            self._stop_signal = request.signal_number
+            self._scheduler.stop(StopReason.CANCEL, request.reason)
         else:
             for position in self._scheduler.in_flight():
                 self._stop(position, StopReason.CANCEL, immediately=True)

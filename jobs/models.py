@@ -76,6 +76,10 @@ class OverlapPolicy:
 OVERLAP_POLICIES = frozenset((OverlapPolicy.FAIL, OverlapPolicy.SKIP, OverlapPolicy.WAIT, OverlapPolicy.ALLOW))
 
 
+ORPHAN_POLICIES = frozenset(("adopt", "kill", "fail"))
+RUNNER_DEATH_POLICIES = frozenset(("finish", "kill"))
+
+
 class StopReason:
     """Why an attempt was stopped by us; kept with it until it has ended."""
 
@@ -176,6 +180,10 @@ class Job:
     pre_checks: Tuple[Check, ...] = ()
     post_checks: Tuple[Check, ...] = ()
     output_limit_bytes: int = 1 << 30
+    #: Whether an attempt whose outcome nobody knows may be run again.
+    rerun_if_lost: bool = False
+    #: Whether processes that the job leaves behind may live on.
+    leave_running: bool = False
 
     def __post_init__(self) -> None:
         _require(bool(self.id), "a job without id")
@@ -211,6 +219,10 @@ class Pipeline:
     continue_on_error: bool = False
     run_timeout_s: Optional[float] = None
     overlap: str = OverlapPolicy.FAIL
+    #: What a later run does with jobs of a dead run that still run: ``adopt``, ``kill`` or ``fail``.
+    on_orphan: str = "adopt"
+    #: What the keeper does with running jobs when the runner dies: ``finish`` or ``kill``.
+    on_runner_death: str = "finish"
     allow_shell: bool = True
     #: What every job sees: the inherited variables and the file's own.
     environment: Dict[str, str] = field(default_factory=dict)
@@ -224,6 +236,8 @@ class Pipeline:
         _require(bool(self.jobs), "a pipeline without jobs")
         _require(self.max_workers >= 1, "max_workers=%r" % self.max_workers)
         _require(self.overlap in OVERLAP_POLICIES, "overlap=%r" % self.overlap)
+        _require(self.on_orphan in ORPHAN_POLICIES, "on_orphan=%r" % self.on_orphan)
+        _require(self.on_runner_death in RUNNER_DEATH_POLICIES, "on_runner_death=%r" % self.on_runner_death)
         _require(self.run_timeout_s is None or self.run_timeout_s > 0, "run_timeout=%r" % self.run_timeout_s)
 
 
@@ -293,6 +307,8 @@ class JobRecord:
     position: int = 0
     description: str = ""
     allow_failure: bool = False
+    #: What ``jobs.recovery`` keeps of the job; None = nothing.
+    recovery: Optional[str] = None
 
 
 @dataclass

@@ -6,8 +6,8 @@ from jobs.compat import Protocol
 from jobs.events import Event
 from jobs.models import AttemptOutcome, Job
 
-__all__ = ["AttemptStart", "Clock", "Ended", "Executor", "ExecutorEvent", "ExecutorNotice", "Journal", "Observer",
-           "Started", "Withdrawn"]
+__all__ = ["AttemptStart", "Clock", "Ended", "Executor", "ExecutorEvent", "ExecutorNotice", "HoldRequest", "Journal",
+           "Observer", "Request", "Started", "StopRequest", "Withdrawn"]
 
 
 class Clock(Protocol):
@@ -75,6 +75,26 @@ class ExecutorNotice:
 
 
 ExecutorEvent = Union[Started, Ended, Withdrawn, ExecutorNotice]
+
+
+@dataclass
+class StopRequest:
+    """Somebody wants the run to stop; a second one means: at once."""
+
+    #: The signal that brought it; the exit code is 128 and this.
+    signal_number: int
+    #: Who or what, and why, in words.
+    reason: str
+
+
+@dataclass
+class HoldRequest:
+    """From now on these jobs of the application, and no others, are held: job id to who and why."""
+
+    holds: Dict[str, str]
+
+
+Request = Union[StopRequest, HoldRequest]
 
 
 class Executor(Protocol):

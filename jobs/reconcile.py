@@ -39,8 +39,10 @@ class OpenJob:
     last_outcome: Optional[AttemptOutcome] = None
     attempts: int = 0
     allow_failure: bool = False
-    #: Whether checks still had to say if its last attempt was a success.
-    has_post_checks: bool = False
+    #: Whether it has no checks that decide about its last attempt, or they were made.
+    is_checked: bool = True
+    #: What they found wrong.
+    check_failure: str = ""
 
 
 @dataclass
@@ -100,24 +102,27 @@ def reconcile(run_id: int, jobs: Sequence[OpenJob], record: Dict[str, Recorded],
     return truth
 
 
+def _with(outcome: AttemptOutcome, status: str, reason: str) -> AttemptOutcome:
+    """The same attempt, judged differently."""
+    return AttemptOutcome(status, outcome.exit_code, outcome.signal, reason, outcome.stop_reason, outcome.started_at,
+                          outcome.ended_at, outcome.duration_s, outcome.cpu_s, outcome.max_rss_bytes, outcome.survivors)
+
+
 def _outcome(job: OpenJob, record: Dict[str, Recorded], keeper_alive: bool, boot_id: str, at: float,
              truth: Reconciled) -> Optional[AttemptOutcome]:
     """How the job came out; None where it still runs. Adds the end of an open attempt to the events."""
     if job.attempt is None:
         if job.last_outcome is not None:
             last = job.last_outcome
-            return AttemptOutcome(last.status, last.exit_code, last.signal, last.reason + "; " + NEVER_BEGAN.replace(
-                "its start", "its next attempt"), "", last.started_at, last.ended_at, last.duration_s, last.cpu_s,
-                last.max_rss_bytes)
+            return _with(last, last.status, last.reason + "; the runner died before its next attempt")
         return AttemptOutcome(JobStatus.CANCELLED, reason=NEVER_BEGAN)
     known = record.get(job.attempt.token)
     if known is not None and known.outcome is not None:
         outcome = known.outcome
-        if outcome.status == JobStatus.SUCCESS and job.has_post_checks:
-            outcome = AttemptOutcome(JobStatus.LOST, outcome.exit_code, outcome.signal,
-                                     "it ended well, but the runner died before its post-checks were made", "",
-                                     outcome.started_at, outcome.ended_at, outcome.duration_s, outcome.cpu_s,
-                                     outcome.max_rss_bytes)
+        if outcome.status == JobStatus.SUCCESS and not job.is_checked:
+            outcome = _with(outcome, JobStatus.LOST, "it ended well, but its post-checks have not been made")
+        elif outcome.status == JobStatus.SUCCESS and job.check_failure:
+            outcome = _with(outcome, JobStatus.FAILED, job.check_failure)
     elif job.attempt.boot_id != boot_id:
         outcome = AttemptOutcome(JobStatus.LOST, reason=MACHINE_WENT_DOWN)
     elif keeper_alive and known is not None:

@@ -75,7 +75,9 @@ def _raise_open_files() -> Optional[Tuple[int, int]]:
 
 
 class StopSignals:
-    """INT, TERM and HUP as numbers to be asked for: no work is done in handlers.
+    """INT, TERM, HUP and USR1 as numbers to be asked for: no work is done in handlers.
+
+    USR1 says that what somebody asked of the run stands in the history.
 
     ``fd`` becomes readable when a signal has come, for whoever waits in ``poll``.
 
@@ -86,7 +88,7 @@ class StopSignals:
         self.fd, self._write_fd = os.pipe()
         os.set_blocking(self.fd, False)
         os.set_blocking(self._write_fd, False)
-        self._caught = [signal.SIGINT, signal.SIGTERM] + ([] if hup_ignored else [signal.SIGHUP])
+        self._caught = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1] + ([] if hup_ignored else [signal.SIGHUP])
         self._pending: List[int] = []
         self._previous_fd = signal.set_wakeup_fd(self._write_fd)
         self._previous: Dict[int, object] = {

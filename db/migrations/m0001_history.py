@@ -7,6 +7,7 @@ Never edit a migration that was released: its checksum is in every database. Wri
   name the runner.
 - ``jobs``: one row per job of a run, made with the run. ``status`` is ``PENDING`` until it is final: that a job is
   queued, running or waiting for its next attempt follows from ``attempts``, and costs no write.
+- ``jobs.recovery``: what settling a dead run must know of the job, as JSON (``jobs/recovery.py``); mostly NULL.
 - ``attempts``: ``status`` is ``QUEUED`` (intended), ``RUNNING`` (started) or final. Paths inside the run's ``log_dir``
   are kept relative to it. A token needs no index of its own: it is compared, never searched for.
 - ``events``: who did what and why; ``application`` only where no run is meant.
@@ -65,6 +66,7 @@ MIGRATION = Migration(1, "history", {"sqlite": (
         job_id TEXT NOT NULL,
         description TEXT NOT NULL,
         allow_failure INTEGER NOT NULL,
+        recovery TEXT,
         status TEXT NOT NULL,
         reason TEXT NOT NULL,
         attempts INTEGER NOT NULL,

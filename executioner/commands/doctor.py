@@ -155,7 +155,7 @@ def _history(home: Home) -> List[Finding]:
     if not os.path.lexists(home.history):
         return [Finding("history", OK, "none yet")]
     from db.history import History
-    from executioner.truth import is_runner_alive
+    from db.truth import is_runner_alive
     try:
         with History.open(home.history, readonly=True) as history:
             newest = history.runs(limit=1)

@@ -96,7 +96,7 @@ class _Reader:
 
     def is_over(self) -> bool:
         """Whether the job, or the run, has ended and nothing more will be written."""
-        from executioner.truth import true_jobs, true_run
+        from db.truth import true_jobs, true_run
         from jobs.models import FINAL_STATUSES, RunStatus
         run = self._history.run(self._run_id, with_jobs=False)
         if run is None:

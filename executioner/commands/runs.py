@@ -42,7 +42,7 @@ def execute(arguments: Arguments, console: Console) -> int:
         with history:
             runs = history.runs(application, status, 20 if limit is None else limit, before)
             if any(run.status == RunStatus.RUNNING for run in runs):
-                from executioner.truth import true_run
+                from db.truth import true_run
                 runs = [true_run(history, run) for run in runs]
             if not runs and application is not None and history.last_run(application) is None:
                 raise usage_error('no application has the name "%s"%s' % (

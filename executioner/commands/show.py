@@ -18,7 +18,7 @@ SPEC = CommandSpec(
 def execute(arguments: Arguments, console: Console) -> int:
     """Show a run."""
     from executioner.render import job_fields, run_fields, run_json_lines, show_lines
-    from executioner.truth import true_jobs, true_run
+    from db.truth import true_jobs, true_run
 
     _, history, run_id = wanted_run(arguments, console)
     with history:

@@ -19,7 +19,7 @@ def execute(arguments: Arguments, console: Console) -> int:
     """Show what runs and what ran."""
     from executioner.render import (duration_or_dash, json_text, job_fields, one_line, run_fields, running_lines, table,
                                     time_text)
-    from executioner.truth import true_jobs, true_run
+    from db.truth import true_jobs, true_run
     from jobs.models import JobRecord, RunRecord, RunStatus
 
     home, history = open_history(arguments, console)

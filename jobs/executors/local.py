@@ -6,6 +6,7 @@ what had not begun goes to a new keeper.
 """
 import os
 import select
+import stat
 import time
 from types import ModuleType
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -348,7 +349,20 @@ class LocalExecutor:
         for one in [one for one in queued if one.withdrawing or one.stop_reason or closing]:
             del self._open[one.spec.token]
             self._events.append(Withdrawn(one.spec.token))
-        self._send_specs([one.spec for one in queued if one.spec.token in self._open])
+        again = [one.spec for one in queued if one.spec.token in self._open]
+        for spec in again:
+            # The keeper may have died between the making of the files and the start.
+            for name in (spec.stdout_name, spec.stderr_name):
+                self._remove_empty(name)
+        self._send_specs(again)
+
+    def _remove_empty(self, name: str) -> None:
+        try:
+            found = os.stat(name, dir_fd=self._output_fd, follow_symlinks=False)
+            if stat.S_ISREG(found.st_mode) and found.st_size == 0:
+                os.unlink(name, dir_fd=self._output_fd)
+        except OSError:
+            pass
 
     def _import(self, one: _Open, known: record.RecordedAttempt, facts: Facts) -> None:
         if known.pid is not None and known.pid_start is not None:
@@ -396,13 +410,11 @@ class LocalExecutor:
         program = os.path.basename(spec.argv[0])[:15].decode("utf-8", "replace") if spec.argv else ""
         while True:
             for pid in processes.children_of(os.getpid()):
-                stat = processes.stat_of(pid)
-                if stat is None or stat.start < earliest or self._is_known(pid):
+                found = processes.stat_of(pid)
+                if found is None or found.start < earliest or found.session != pid or self._is_known(pid):
                     continue
-                if not stat.is_dead and processes.mark_of(pid) == spec.token and stat.session == pid:
-                    return pid, stat.start
-                if stat.is_dead and stat.session == pid and stat.name == program:
-                    return pid, stat.start
+                if found.name == program if found.is_dead else processes.mark_of(pid) == spec.token:
+                    return pid, found.start
             if time.monotonic() >= give_up_at:
                 return None
             time.sleep(0.005)
@@ -484,7 +496,7 @@ class LocalExecutor:
             start.stderr_name, start.timeout_s, start.timeout_reason,
             "%s after %s" % (start.timeout_reason.replace("_", " "), verdict.limit_text(start.timeout_s)),
             None, "", job.stop_signal, job.stop_grace_s, tuple(job.success_exit_codes), start.decides_alone,
-            job.output_limit_bytes, False)
+            job.output_limit_bytes, job.leave_running)
 
     def _words(self, command: object, path: str) -> Tuple[Sequence[str], bool]:
         """The argument vector of a command, and whether a shell runs it."""
@@ -518,8 +530,8 @@ def _bounded(data: bytes) -> bytes:
 
 def _is_child(pid: int, pid_start: int) -> bool:
     """Whether that very process is a child of ours, dead or alive."""
-    stat = processes.stat_of(pid)
-    return stat is not None and stat.start == pid_start and stat.ppid == os.getpid()
+    found = processes.stat_of(pid)
+    return found is not None and found.start == pid_start and found.ppid == os.getpid()
 
 
 def _open_folder(path: str) -> int:

@@ -33,13 +33,16 @@ def read(n):
   if not p:sys.exit(71)
   b+=p
  return b
-m=sys.modules;m['jobs']=type(sys)('jobs');m['jobs'].__path__=[]
-for n,c,p in marshal.loads(read(int.from_bytes(read(4),'big'))):
- x=m[n]=type(sys)(n)
- if p:x.__path__=[]
- a,_,z=n.rpartition('.')
- setattr(m[a],z,x)
- exec(c,x.__dict__)
+try:
+ m=sys.modules;m['jobs']=type(sys)('jobs');m['jobs'].__path__=[]
+ for n,c,p in marshal.loads(read(int.from_bytes(read(4),'big'))):
+  x=m[n]=type(sys)(n)
+  if p:x.__path__=[]
+  a,_,z=n.rpartition('.')
+  if a:setattr(m[a],z,x)
+  exec(c,x.__dict__)
+except Exception as e:
+ d=marshal.dumps([('fatal',repr(e),'')]);os.write(w,len(d).to_bytes(4,'big')+d);sys.exit(72)
 m['jobs.keeper.loop'].main(r,w,o)
 """
 

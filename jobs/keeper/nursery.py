@@ -102,7 +102,7 @@ class Attempt:
     __slots__ = ("spec", "pid", "pid_start", "started_at", "started_mono", "ended_at", "ended_mono", "status", "cpu_s",
                  "max_rss_bytes", "has_leader", "stop_reason", "stop_text", "stopping", "killing", "kill_at",
                  "give_up_at", "round_s", "wake_at", "sizes_at", "output_bytes", "seen", "killed", "survivors",
-                 "is_lost")
+                 "lives_on")
 
     def __init__(self, spec: AttemptSpec, pid: int, pid_start: int, started_at: float, started_mono: float) -> None:
         self.spec = spec
@@ -117,7 +117,8 @@ class Attempt:
         self.max_rss_bytes: "Optional[int]" = None
         #: Whether its first process has not been reaped yet.
         self.has_leader = True
-        self.is_lost = False
+        #: Its first process could not be ended.
+        self.lives_on = False
         self.stop_reason = ""
         self.stop_text = ""
         #: The stop signal has been sent; the grace ends at ``kill_at``.
@@ -589,6 +590,7 @@ class Nursery:
         if attempt.has_leader:
             # It cannot be reaped while it lives; when it ends it is a stray like any other.
             self._leader_ended(attempt)
+            attempt.lives_on = True
         self._notice("error", "processes could not be ended: %s" % ", ".join(attempt.survivors), attempt)
         self._finish(attempt)
 
@@ -596,7 +598,8 @@ class Nursery:
         spec = attempt.spec
         del self.running[spec.token]
         status, exit_code, ended_by, reason = verdict.judge(
-            attempt.status, spec.success_codes, attempt.stop_reason, attempt.stop_text, spec.via_shell)
+            attempt.status, spec.success_codes, attempt.stop_reason, attempt.stop_text, spec.via_shell,
+            lives_on=attempt.lives_on)
         if attempt.survivors:
             reason += "; could not be ended: " + ", ".join(attempt.survivors)
         facts = (spec.token, status, exit_code, ended_by, reason, attempt.stop_reason, attempt.started_at,

@@ -58,7 +58,7 @@ def bytes_text(count: int) -> str:
 
 
 def judge(wait_status: "Optional[int]", success_codes: "Collection[int]", stop_reason: str = "", stop_text: str = "",
-          via_shell: bool = False, refusal: "Optional[Refusal]" = None) -> "Verdict":
+          via_shell: bool = False, refusal: "Optional[Refusal]" = None, lives_on: bool = False) -> "Verdict":
     """How an attempt ended.
 
     :param wait_status: as ``wait4`` gave it; None where nobody knows it
@@ -66,15 +66,17 @@ def judge(wait_status: "Optional[int]", success_codes: "Collection[int]", stop_r
     :param stop_text: the reason in words, where there is more to say than the reason alone
     :param via_shell: whether a shell ran the command, which tells by 126 and 127 that it could not
     :param refusal: exit code (or None) and reason where it never became a process
+    :param lives_on: whether it could not be ended, which is why there is no wait status
     :returns: status, exit code (None where a signal ended it), name of the signal, reason
     """
     if refusal is not None:
         return "ERROR", refusal[0], None, refusal[1]
-    if wait_status is None:
-        return "LOST", None, None, "its exit status is not known: another process took it"
     exit_code: "Optional[int]" = None
     ended_by: "Optional[str]" = None
-    if os.WIFSIGNALED(wait_status):
+    if wait_status is None:
+        if not lives_on:
+            return "LOST", None, None, "its exit status is not known: another process took it"
+    elif os.WIFSIGNALED(wait_status):
         ended_by = signal_name(os.WTERMSIG(wait_status))
     else:
         exit_code = os.WEXITSTATUS(wait_status)

@@ -18,7 +18,7 @@ from jobs.executors.simulated import Behaviour, SimulatedClock, SimulatedExecuto
 from jobs.graph import Graph
 from jobs.models import (FAILS_RUN, FAILURE_STATUSES, Check, Dependency, Job, JobStatus, Pipeline, RetryPolicy,
                          RunStatus, StopReason)
-from jobs.ports import AttemptStart
+from jobs.ports import AttemptStart, StopRequest
 from jobs.run_context import RunContext, position_and_attempt
 from jobs.scheduler import Given, Scheduler
 
@@ -229,10 +229,10 @@ def run_seed(seed):
     signal_times = sorted(clock.monotonic() + rnd.uniform(0, 60) for _ in range(rnd.choice((0, 0, 0, 1, 2))))
     delivered = []
 
-    def signals():
+    def requests():
         due = [t for t in signal_times if t <= clock.monotonic() and t not in delivered]
         delivered.extend(due)
-        return [15] * len(due)
+        return [StopRequest(15, "the run was stopped by SIGTERM")] * len(due)
 
     given = {}
     if rnd.random() < 0.2:
@@ -250,7 +250,7 @@ def run_seed(seed):
     if any(g.counts_as_met for g in given.values()):
         journal._check_dependencies = lambda position, attempt: None
     engine = Engine(pipeline, RunContext(1, "u%d" % seed, clock.wall(), "/nowhere"), scheduler, executor, journal, [],
-                    clock, checks, signals, random.Random(seed + 4).random)
+                    clock, checks, requests, random.Random(seed + 4).random)
     try:
         outcome = engine.run()
     except StorageError:

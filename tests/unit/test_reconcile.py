@@ -37,7 +37,9 @@ def test_each_row_of_the_table(record, keeper_alive, boot, status, run_status):
 
 
 def test_a_success_whose_checks_were_not_made_is_nobodys_success():
-    assert judge({TOKEN: Recorded(outcome=WELL)}, has_post_checks=True).statuses == {0: "LOST"}
+    assert judge({TOKEN: Recorded(outcome=WELL)}, is_checked=False).statuses == {0: "LOST"}
+    failed = judge({TOKEN: Recorded(outcome=WELL)}, check_failure="check_x: no file")
+    assert failed.statuses == {0: "FAILED"} and failed.reasons == {0: "check_x: no file"}
 
 
 def test_a_job_that_waited_for_its_dependencies_never_began():

@@ -1,22 +1,27 @@
 """What is true now of a run that the history has as running: its runner may be dead.
 
-Readers show the verdict and write nothing; ``run`` commits it before it plans (``settle``). The rules are
-``jobs.reconcile``'s; this module only collects what the history, the keeper's record and the kernel say.
+Readers show the verdict and write nothing; ``settle`` commits it, before a new run is planned, by ``cancel`` and by
+``db recover``. The rules are ``jobs.reconcile``'s; this module collects what the history, the keeper's record and the
+kernel say, and stops what nobody watches any more.
 """
 import os
 import time
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from db.history import History
+from jobs.checks.result import CheckContext
+from jobs.checks.runner import failure_reason, run_check
 from jobs.events import AttemptEnded, JobEnded, RunEnded
+from jobs.exceptions import OverlapError
 from jobs.keeper.processes import boot_id, has_proc, stat_of
 from jobs.keeper.record import RecordedRun, is_keeper_alive, read_record
+from jobs.locks import FileLock
 from jobs.models import FINAL_STATUSES, AttemptOutcome, AttemptRecord, JobRecord, JobStatus, RunRecord, RunStatus
+from jobs.orphans import end_survivors, stop_keeper
+from jobs.reconcile import OpenAttempt, OpenJob, Reconciled, Recorded, reconcile
+from jobs.recovery import Recovery, recovery_of
 
-if TYPE_CHECKING:
-    from jobs.reconcile import OpenJob, Reconciled
-
-__all__ = ["is_runner_alive", "settle", "true_jobs", "true_run", "verdict"]
+__all__ = ["is_anything_running", "is_runner_alive", "settle", "true_jobs", "true_run", "verdict"]
 
 
 def is_runner_alive(run: RunRecord) -> bool:
@@ -35,25 +40,32 @@ def is_runner_alive(run: RunRecord) -> bool:
     return True
 
 
-def verdict(history: History, run: RunRecord) -> "Optional[Reconciled]":
+def is_anything_running(run: RunRecord) -> bool:
+    """Whether the runner or the keeper of a run is still there."""
+    return is_runner_alive(run) or (run.boot_id == boot_id() and _keeper(run.record_path)[0])
+
+
+def verdict(history: History, run: RunRecord) -> Optional[Reconciled]:
     """What became of a run whose runner is gone, and of its jobs; None where the runner lives or the run has ended."""
     if run.status != RunStatus.RUNNING or is_runner_alive(run):
         return None
+    return _verdict(history, run, False)
+
+
+def _verdict(history: History, run: RunRecord, makes_checks: bool) -> Optional[Reconciled]:
     again = history.run(run.run_id, with_jobs=False)
     if again is None or again.status != RunStatus.RUNNING:
         return None  # it ended between the two looks
-    from jobs.reconcile import Recorded, reconcile
     jobs = history.jobs(run.run_id)
     alive, record = _keeper(run.record_path)
     attempts: Dict[int, List[AttemptRecord]] = {}
     for attempt in history.attempts(run.run_id):
         attempts.setdefault(attempt.position, []).append(attempt)
-    closed = [job for job in jobs if job.status in FINAL_STATUSES]
-    has_post_checks = _post_checks(history, run)
-    open_jobs = [_open_job(job, attempts.get(job.position, []), run, has_post_checks)
-                 for job in jobs if job.status not in FINAL_STATUSES]
     recorded = {token: Recorded(one.pid, one.pid_start, None if one.facts is None else AttemptOutcome(*one.facts[1:]))
                 for token, one in record.attempts.items()}
+    closed = [job for job in jobs if job.status in FINAL_STATUSES]
+    open_jobs = [_open_job(job, attempts.get(job.position, []), run, recorded, makes_checks)
+                 for job in jobs if job.status not in FINAL_STATUSES]
     return reconcile(run.run_id, open_jobs, recorded, alive, boot_id(), [job.status for job in closed],
                      [job.allow_failure for job in closed], time.time())
 
@@ -72,11 +84,20 @@ def true_run(history: History, run: RunRecord) -> RunRecord:
 
 
 def true_jobs(history: History, run: RunRecord) -> List[JobRecord]:
-    """The jobs of a run as they are to be shown, in the order of the file."""
+    """The jobs of a run as they are to be shown, in the order of the file; what was marked says so."""
     truth = verdict(history, run)
     jobs = history.jobs(run.run_id)
-    if truth is None:
-        return jobs
+    if truth is not None:
+        _overlay(jobs, truth)
+    marks = history.marks(run.run_id)
+    for job in jobs:
+        mark = marks.get(job.job_id)
+        if mark is not None:
+            job.reason = "%s; marked as success by %s: %s" % (job.reason, mark.who, mark.why)
+    return jobs
+
+
+def _overlay(jobs: Sequence[JobRecord], truth: Reconciled) -> None:
     by_position = {job.position: job for job in jobs}
     ends = {event.position: event.outcome.ended_at for event in truth.events if isinstance(event, AttemptEnded)}
     for event in truth.events:
@@ -89,29 +110,50 @@ def true_jobs(history: History, run: RunRecord) -> List[JobRecord]:
             job.cpu_s, job.max_rss_bytes = event.cpu_s, event.max_rss_bytes
     for position in truth.running:
         by_position[position].status = JobStatus.RUNNING
-    return jobs
 
 
-def settle(history: History, run: RunRecord, wait: Callable[[float], bool]) -> bool:
+def settle(history: History, run: RunRecord, wait: Callable[[float], bool], on_orphan: str = "adopt") -> bool:
     """Close a run whose runner is gone: wait for what its keeper still has running, then record what became of it.
 
-    Safe to be killed at any point and to be done again.
+    Safe to be killed at any point and to be done again; two that settle wait for each other.
 
     :param wait: waits about so many seconds; False = do not wait any longer
+    :param on_orphan: ``adopt``: wait for what still runs; ``kill``: stop it; ``fail``: end with an error
     :returns: whether the run is closed now (also where it needed nothing)
     :raises StorageError: where the verdict cannot be kept
+    :raises OverlapError: where something still runs, and ``on_orphan`` is ``fail``
     """
+    if is_runner_alive(run):
+        return False
     pause_s = 0.02
-    while True:
-        truth = verdict(history, run)
-        if truth is None:
-            return not is_runner_alive(run)
-        if not truth.running and not _keeper(run.record_path)[0]:
-            history.journal(run.run_id).commit(truth.events)
-            return True
+    while run.boot_id == boot_id():
+        alive, record = _keeper(run.record_path)
+        if not alive:
+            break
+        if on_orphan == "fail":
+            raise OverlapError("run %d died, and jobs of it still run; wait for them, or `executioner cancel %d`" % (
+                run.run_id, run.run_id), context={"run_id": run.run_id})
+        if on_orphan == "kill":
+            stop_keeper(record.keeper_pid, record.keeper_start)
         if not wait(pause_s):
             return False
         pause_s = min(pause_s * 1.5, 0.5)
+    with FileLock(os.path.join(os.path.dirname(history.where), "settle.lock")):
+        if run.boot_id == boot_id():
+            _end_what_nobody_watches(history, run)
+        truth = _verdict(history, run, True)
+        if truth is not None:
+            history.journal(run.run_id).commit(truth.events)
+    return True
+
+
+def _end_what_nobody_watches(history: History, run: RunRecord) -> None:
+    """Runner and keeper are gone: what is left of the run's jobs has nobody to time, stop or reap it."""
+    spared = {job.position for job in history.jobs(run.run_id) if recovery_of(job.recovery).leave_running}
+    record = _keeper(run.record_path)[1]
+    leaders = {one.pid: one.pid_start or 0 for token, one in record.attempts.items()
+               if one.pid is not None and int(token.split(".")[1]) not in spared}
+    end_survivors(run.run_uuid, leaders, spared)
 
 
 def _keeper(path: str) -> Tuple[bool, RecordedRun]:
@@ -125,16 +167,17 @@ def _keeper(path: str) -> Tuple[bool, RecordedRun]:
         return False, RecordedRun()  # it was never made, or is gone: nothing began
 
 
-def _open_job(job: JobRecord, attempts: List[AttemptRecord], run: RunRecord,
-              has_post_checks: Callable[[int], bool]) -> "OpenJob":
-    from jobs.reconcile import OpenAttempt, OpenJob
+def _open_job(job: JobRecord, attempts: List[AttemptRecord], run: RunRecord, recorded: Dict[str, Recorded],
+              makes_checks: bool) -> OpenJob:
     found = OpenJob(job.position, job.job_id, allow_failure=job.allow_failure)
     ended = [attempt for attempt in attempts if attempt.status in FINAL_STATUSES]
     found.attempts = len(ended)
     if len(ended) < len(attempts):
         last = attempts[-1]
         found.attempt = OpenAttempt(last.token, last.attempt, run.boot_id)
-        found.has_post_checks = has_post_checks(job.position)
+        known = recorded.get(last.token)
+        if known is not None and known.outcome is not None and known.outcome.status == JobStatus.SUCCESS:
+            _check(found, recovery_of(job.recovery), makes_checks)
     elif ended:
         last = ended[-1]
         found.last_outcome = AttemptOutcome(
@@ -143,22 +186,11 @@ def _open_job(job: JobRecord, attempts: List[AttemptRecord], run: RunRecord,
     return found
 
 
-def _post_checks(history: History, run: RunRecord) -> Callable[[int], bool]:
-    """Whether the job at a position had checks to make after it ended, by the configuration that was run."""
-    jobs: Optional[List[object]] = None
-    default = False
-
-    def has(position: int) -> bool:
-        nonlocal jobs, default
-        if jobs is None:
-            from config.loader import load_text
-            value = load_text(history.configuration(run.config_hash) or "{}", run.config_path).value
-            jobs = []
-            if isinstance(value, dict):
-                defaults, listed = value.get("defaults"), value.get("jobs")
-                jobs = listed if isinstance(listed, list) else []
-                default = isinstance(defaults, dict) and bool(defaults.get("post_checks"))
-        job = jobs[position] if position < len(jobs) else None
-        return bool(job["post_checks"]) if isinstance(job, dict) and "post_checks" in job else default
-
-    return has
+def _check(job: OpenJob, known: Recovery, makes_checks: bool) -> None:
+    """Make the checks that the dead runner did not come to."""
+    if known.post_checks is not None and not known.post_checks:
+        return
+    job.is_checked = makes_checks and known.post_checks is not None
+    if job.is_checked and known.post_checks is not None:
+        context = CheckContext(known.working_dir)
+        job.check_failure = failure_reason([run_check(check, context) for check in known.post_checks])
