@@ -1,12 +1,16 @@
 """Builds ``executioner.pyz``: the whole product in one file that runs on Python 3.6 and everything newer.
 
-The same sources give the same bytes: entries are sorted, stored without compression (so that no version of zlib
-matters), and carry one date. The two backports of old Pythons lie in ``backports/``, which ``executioner/bootstrap.py``
-puts on the path of Python 3.6 alone. They are fetched once by pip into ``build/backports`` and checked by their hashes.
+The same sources and the same Pythons give the same bytes: entries are sorted, stored without compression (so that no
+version of zlib matters), and carry one date.
+
+Beside the sources lies compiled code for each Python that this machine has (``executioner/zipped.py`` says why); on
+another Python the file runs all the same and starts more slowly. The two backports lie in ``backports/`` and are seen by
+Python 3.6 alone. They are fetched once by pip into ``build/backports`` and checked by their hashes.
 """
 import argparse
 import ast
 import hashlib
+import marshal
 import os
 import stat
 import subprocess
@@ -62,6 +66,35 @@ def read(path: str) -> bytes:
         return source.read()
 
 
+#: Runs in each Python: from (name, source) pairs to the blob of ``executioner/zipped.py``.
+COMPILER = """
+import marshal, sys
+from importlib.util import MAGIC_NUMBER
+compiled, files = {}, {}
+for name, source in marshal.loads(sys.stdin.buffer.read()):
+    if not name.endswith(".py"):
+        files[name] = source
+    elif not name.startswith("backports/") or sys.version_info < (3, 7):
+        compiled[name] = marshal.dumps(compile(source, "executioner.pyz/" + name, "exec", dont_inherit=True))
+sys.stdout.buffer.write(MAGIC_NUMBER + marshal.dumps((files, compiled)))
+"""
+
+
+def interpreters() -> List[str]:
+    """Every Python of this machine, oldest first."""
+    lines = subprocess.check_output([sys.executable, os.path.join(ROOT, "scripts", "interpreters.py")])
+    return [line.split(" ", 1)[1] for line in lines.decode("utf-8").splitlines()]
+
+
+def bytecode(python: str, sources: Dict[str, bytes]) -> Tuple[str, bytes]:
+    """The name in the zip and the content of the compiled code for one Python."""
+    given = marshal.dumps(sorted(sources.items()), 2)
+    # Sets in the code are written in the order of their hashes.
+    done = subprocess.run([python, "-s", "-S", "-c", COMPILER], input=given, stdout=subprocess.PIPE, check=True,
+                          env={"PYTHONHASHSEED": "0"}, cwd=os.sep)
+    return "bytecode/" + done.stdout[:4].hex(), done.stdout[4:]
+
+
 def backports(folder: str) -> Dict[str, bytes]:
     """The backports and their licences by their name in the zip, fetched where they are not there yet.
 
@@ -113,11 +146,18 @@ def main() -> int:
     parser.add_argument("--backports", default=os.path.join(ROOT, "build", "backports"), metavar="DIR",
                         help="where dataclasses.py and typing_extensions.py lie, or are fetched to by pip")
     parser.add_argument("--without-backports", action="store_true", help="for Python 3.7 and newer only")
+    parser.add_argument("--python", action="append", metavar="PATH",
+                        help="compile for this one (repeatable; default: every Python of this machine)")
+    parser.add_argument("--without-bytecode", action="store_true", help="sources only: each start compiles them")
     options = parser.parse_args()
     entries = {name: read(os.path.join(ROOT, name)) for name in product_files()}
-    entries["__main__.py"] = ENTRY
     if not options.without_backports:
         entries.update(backports(options.backports))
+    compiled = [] if options.without_bytecode else options.python or interpreters()
+    blobs = dict(bytecode(python, entries) for python in compiled)
+    entries["MANIFEST"] = "".join(name + "\n" for name in sorted(entries)).encode("utf-8")
+    entries["__main__.py"] = ENTRY
+    entries.update(blobs)
     folder = os.path.dirname(os.path.abspath(options.output))
     if not os.path.isdir(folder):
         os.makedirs(folder)

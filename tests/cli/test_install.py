@@ -143,39 +143,73 @@ def build(target: Path, *arguments: str, root: Path = ROOT) -> Path:
     return target
 
 
-def test_one_file_without_backports_runs_here(tmp_path: Path) -> None:
-    built = build(tmp_path / "executioner.pyz", "--without-backports")
+HERE = ("--without-backports", "--python", sys.executable)
+SOURCES = ("--without-backports", "--without-bytecode")
+
+
+@pytest.mark.parametrize("how", [HERE, SOURCES])
+def test_one_file_runs_here(how: List[str], tmp_path: Path) -> None:
+    built = build(tmp_path / "executioner.pyz", *how)
     run_one_job([sys.executable, str(built)], tmp_path / "work")
     run_one_job([sys.executable, os.path.join("..", "executioner.pyz")], tmp_path / "work2")
 
 
 def test_one_file_twice_is_the_same_bytes(tmp_path: Path) -> None:
-    first = build(tmp_path / "first.pyz", "--without-backports")
+    first = build(tmp_path / "first.pyz", *HERE)
     other = copy_of_the_product(tmp_path / "elsewhere")
     (other / "scripts").mkdir()
-    shutil.copyfile(str(ROOT / "scripts" / "build_pyz.py"), str(other / "scripts" / "build_pyz.py"))
+    for name in ("build_pyz.py", "interpreters.py"):
+        shutil.copyfile(str(ROOT / "scripts" / name), str(other / "scripts" / name))
     os.utime(str(other / "setup.py"), (0, 0))
-    second = build(tmp_path / "second.pyz", "--without-backports", root=other)
+    second = build(tmp_path / "second.pyz", *HERE, root=other)
     assert first.read_bytes() == second.read_bytes()
     assert os.access(str(first), os.X_OK) and first.read_bytes().startswith(b"#!/usr/bin/env python3\n")
 
 
+@pytest.mark.parametrize("how", [HERE, SOURCES])
+def test_the_file_may_be_replaced_during_a_run(how: List[str], tmp_path: Path) -> None:
+    # The second job fails, so that the summary is written: by code that is loaded when the file is gone.
+    built = build(tmp_path / "executioner.pyz", *how)
+    (tmp_path / "two.json").write_text(json.dumps({"application_name": "replaced", "jobs": [
+        {"id": "replace", "command": ["cp", "/dev/null", str(built)]},
+        {"id": "fail", "command": "echo so it is >&2; exit 4", "dependencies": ["replace"]}]}))
+    done = call([sys.executable, str(built), "--home", str(tmp_path / "home"), "run", "two.json"], tmp_path)
+    assert built.read_bytes() == b""
+    said = done.stdout.decode()
+    assert done.returncode == 1 and "1 of 2 jobs failed" in said and "| so it is" in said, said
+
+
+@pytest.fixture(scope="module")
+def for_every_python(backports: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file as it is released."""
+    return build(tmp_path_factory.mktemp("release") / "executioner.pyz", "--backports", str(backports))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("version", sorted(PYTHONS, key=lambda name: int(name.split(".")[1])))
-def test_one_file_runs_on_every_python(version: str, backports: Path, tmp_path: Path) -> None:
-    built = build(tmp_path / "executioner.pyz", "--backports", str(backports))
+def test_one_file_runs_on_every_python(version: str, for_every_python: Path, tmp_path: Path) -> None:
     # -S: nothing that was installed on this machine helps.
+    run_one_job([PYTHONS[version], "-S", str(for_every_python)], tmp_path / "work")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [version for version in ("3.6", "3.7") if version in PYTHONS])
+def test_one_file_runs_from_its_sources_on_the_oldest(version: str, backports: Path, tmp_path: Path) -> None:
+    built = build(tmp_path / "executioner.pyz", "--backports", str(backports), "--without-bytecode")
     run_one_job([PYTHONS[version], "-S", str(built)], tmp_path / "work")
 
 
 @pytest.mark.slow
-def test_newer_pythons_never_see_the_backports(backports: Path, tmp_path: Path) -> None:
-    built = build(tmp_path / "executioner.pyz", "--backports", str(backports))
-    names = zipfile.ZipFile(str(built)).namelist()
+def test_newer_pythons_never_see_the_backports(backports: Path, for_every_python: Path, tmp_path: Path) -> None:
+    names = set(zipfile.ZipFile(str(for_every_python)).namelist())
     assert {"backports/dataclasses.py", "backports/typing_extensions.py", "backports/LICENSE.dataclasses",
-            "backports/LICENSE.typing_extensions"} <= set(names)
-    code = ("import sys; sys.path.insert(0, sys.argv[1]); from executioner.bootstrap import prepare; prepare();"
-            "print([place for place in sys.path if place.endswith('backports')])")
-    for version, python in PYTHONS.items():
-        seen = call([python, "-c", code, str(built)], tmp_path).stdout.decode()
-        assert ("backports" in seen) == (version == "3.6"), (version, seen)
+            "backports/LICENSE.typing_extensions"} <= names
+    assert len([name for name in names if name.startswith("bytecode/")]) == len(PYTHONS)
+    sources = build(tmp_path / "sources.pyz", "--backports", str(backports), "--without-bytecode")
+    code = ("import sys; sys.path.insert(0, sys.argv[1]); from executioner.bootstrap import prepare;"
+            "assert prepare() is None; import dataclasses; print(dataclasses.__file__)")
+    for built in (for_every_python, sources):
+        for version, python in PYTHONS.items():
+            seen = call([python, "-S", "-c", code, str(built)], tmp_path).stdout.decode().strip()
+            assert seen == str(built / "backports" / "dataclasses.py") if version == "3.6" else \
+                seen.endswith("/lib/python%s/dataclasses.py" % version), (version, seen)
