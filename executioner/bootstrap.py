@@ -31,7 +31,7 @@ def prepare():
     if not os.path.isdir(root):
         root = os.path.dirname(here)
         zipped = os.path.isfile(root)
-    _put_first(root, here)
+    _put_first(root)
     if zipped:
         from executioner.zipped import hold
         hold(root)
@@ -53,8 +53,8 @@ def prepare():
     return None
 
 
-def _put_first(root, here):
-    # type: (str, str) -> None
+def _put_first(root):
+    # type: (str) -> None
     # ``-m`` puts the working folder first, where a file of the user's may be called like one of the standard library.
     try:
         working = os.getcwd()
@@ -65,8 +65,6 @@ def _put_first(root, here):
     if root in sys.path:
         sys.path.remove(root)
     sys.path.insert(0, root)
-    # A zip may have been named by a relative path, which ends to be true at the first chdir.
-    sys.modules["executioner"].__path__ = [here]
 
 
 def _place(name):
