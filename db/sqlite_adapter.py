@@ -198,9 +198,7 @@ class SQLiteAdapter(SQLiteStatements):
         self._run("PRAGMA trusted_schema=OFF")
         self._run("PRAGMA cell_size_check=ON")
         self._run("PRAGMA temp_store=MEMORY")
-        if self._readonly:
-            self._run("PRAGMA query_only=ON")
-        else:
+        if not self._readonly:
             self._run("PRAGMA foreign_keys=ON")
             self._run("PRAGMA wal_autocheckpoint=%d" % CHECKPOINT_PAGES)
             self.fetchone("PRAGMA journal_size_limit=%d" % JOURNAL_LIMIT_BYTES)

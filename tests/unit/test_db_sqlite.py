@@ -2,10 +2,11 @@
 import errno
 import fcntl
 import os
+import shutil
 import sqlite3
 import stat
 import time
-from typing import Iterator, List, Tuple
+from typing import Callable, Iterator, List, Tuple
 
 import db_samples as sample
 import pytest
@@ -238,6 +239,66 @@ def test_the_note_of_open_files_is_kept_in_order(path: str) -> None:
     with pytest.raises(DatabaseError):
         History.open(path)
     assert (found.st_dev, found.st_ino) not in sqlite_file._OPEN
+
+
+def killed(path: str) -> None:
+    """The files as a writer leaves them that is killed: all of its runs but the first are in the log alone."""
+    with History.open(path) as history:
+        sample.finished_run(history, 0)
+    with History.open(path) as history:
+        history._database.execute("PRAGMA wal_autocheckpoint=0")
+        for number in range(1, 30):
+            sample.finished_run(history, number, jobs=20)
+        for ending in ("", "-wal"):
+            shutil.copyfile(path + ending, path + ".kept" + ending)
+    os.rename(path, path + ".whole")
+    for ending in ("", "-wal"):
+        os.rename(path + ".kept" + ending, path + ending)
+
+
+def test_a_reader_leaves_the_log_of_a_killed_writer(path: str) -> None:
+    killed(path)
+    before = sample.digest(path), sample.digest(path + "-wal")
+    with History.open(path, readonly=True) as history:
+        assert len(history.runs(limit=100)) == 30
+    assert (sample.digest(path), sample.digest(path + "-wal")) == before
+    with History.open(path) as history:
+        assert len(history.runs(limit=100)) == 30
+    assert not os.path.exists(path + "-wal")
+
+
+def test_a_checkpoint_that_was_killed_is_no_damage(path: str) -> None:
+    """Its first page, with the new length, is in the file; the pages that the length counts are in the log alone."""
+    killed(path)
+    with open(path + ".whole", "rb") as whole, open(path, "r+b") as file:
+        file.write(whole.read(4096))
+    assert os.path.getsize(path) < os.path.getsize(path + ".whole")
+    for readonly in (True, False):
+        with History.open(path, readonly) as history:
+            assert len(history.runs(limit=100)) == 30
+            assert history._database.fetchone("PRAGMA integrity_check") == ("ok",)
+
+
+@pytest.mark.parametrize("ask, index", [
+    (lambda history: history.runs(before=9), "INTEGER PRIMARY KEY"),
+    (lambda history: history.runs("nightly", before=9), "runs_by_application"),
+    (lambda history: history.runs(status="FAILED", before=9), "runs_by_status"),
+    (lambda history: history.runs("nightly", "FAILED", before=9), "runs_by_application_status"),
+    (lambda history: history.last_finished("nightly"), "runs_by_application"),
+    (lambda history: history.open_runs(), "runs_by_status"),
+    (lambda history: history.application_events("nightly"), "events_by_application"),
+])
+def test_which_index_a_page_is_read_by(path: str, ask: Callable[[History], object], index: str) -> None:
+    with History.open(path) as history:
+        for number in range(20):
+            sample.finished_run(history, number)
+        connection = history._database._connection  # type: ignore[attr-defined]
+        statements: List[str] = []
+        connection.set_trace_callback(lambda text: statements.append(text))
+        ask(history)
+        connection.set_trace_callback(None)
+        plan = [row[-1] for row in connection.execute("EXPLAIN QUERY PLAN " + statements[0])]
+    assert len(plan) == 1 and "%s (" % index in plan[0], plan
 
 
 # ---- making, checking, copying -------------------------------------------------------------------------------------
