@@ -537,8 +537,9 @@ class Table:
 
     def without(self, name: str, *left_out: str) -> "Table":
         """The same table with no key required and some left out."""
-        return Table(name, [Key(key.name, key.kind, key.default, key.help, False, key.new, key.default_text,
-                                key.example) for key in self.keys if key.name not in left_out])
+        return Table(name, [Key(key.name, key.kind, key.default, key.help, False, key.new,
+                                "none" if key.required else key.default_text, key.example)
+                            for key in self.keys if key.name not in left_out])
 
 
 class Object(Kind):

@@ -103,7 +103,8 @@ JOB = Table("job", (
 DEFAULTS = JOB.without("defaults", "id")
 
 FILE = Table("file", (
-    Key("$schema", Text(), None, "for editors; ignored", new=True, default_text="none", example="executioner.schema.json"),
+    Key("$schema", Text(), None, "for editors; ignored", new=True, default_text="none",
+        example="executioner.schema.json"),
     Key("application_name", Text(1, 255, one_line=True), None, "who the run belongs to: history, logs, locks, mail",
         default_text="the file's name without ending", example="nightly"),
     Key("name", Text(1, 255, one_line=True), None, "the same as application_name", default_text="application_name",

@@ -35,6 +35,8 @@ JobConfig = TypedDict("JobConfig", {
     "never_retry_on_exit_codes": List[int],
     "success_exit_codes": List[int],
     "allow_failure": bool,
+    "rerun_if_lost": bool,
+    "leave_running": bool,
     "pre_checks": List[Dict[str, object]],
     "post_checks": List[Dict[str, object]],
     "priority": int,

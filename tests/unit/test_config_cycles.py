@@ -47,7 +47,7 @@ def reachable(dependencies: List[List[int]], start: int) -> Set[int]:
 def test_every_arrow_on_a_cycle_is_told(seed: int) -> None:
     rnd = random.Random(seed)
     count = rnd.randint(2, 12)
-    dependencies = [sorted(set(rnd.randrange(count) for _ in range(rnd.randint(0, 2))) - {i}) for i in range(count)]
+    dependencies = [sorted({rnd.randrange(count) for _ in range(rnd.randint(0, 2))} - {i}) for i in range(count)]
     cycles = find_cycles(dependencies)
     told: Set[Tuple[int, int]] = set()
     for cycle in cycles:
