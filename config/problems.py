@@ -44,6 +44,7 @@ CODES: Dict[str, str] = {
     "E141": "a parameter of a check is unknown, missing or of the wrong type",
     "E142": "the folder does not exist or cannot be used",
     "E143": "there is no feature of that name, or it is said to be neither on nor off",
+    "E144": "a secret value that a kept configuration needs is not in the file any more",
     "E150": "the command needs a shell, and allow_shell is false",
     "E151": "this version does not support it yet",
     "W101": "the program was not found",

@@ -17,7 +17,7 @@ from jobs.startup import prepare_process
 
 __all__ = ["COMMANDS", "load_command", "main"]
 
-#: Every command, with the line that help shows for it; its module is ``executioner.commands.NAME``.
+#: Every command, with the line that help shows for it; its module is ``executioner.commands.NAME`` (with ``_`` for ``-``).
 COMMANDS: Tuple[Tuple[str, str], ...] = (
     ("run", "run the jobs of a configuration"),
     ("validate", "find every problem of a configuration"),
@@ -26,6 +26,10 @@ COMMANDS: Tuple[Tuple[str, str], ...] = (
     ("show", "show one run and its jobs"),
     ("logs", "show the output of a job"),
     ("status", "show what runs now and the last run of each application"),
+    ("cancel", "stop a run and wait until nothing of it is left"),
+    ("hold", "keep jobs of an application from starting"),
+    ("release", "let held jobs start again"),
+    ("mark-success", "have a resume take jobs as done"),
     ("schema", "print the JSON Schema of the configuration"),
     ("sample", "print a configuration to start from"),
     ("doctor", "look for what would keep runs from working here"),
@@ -43,7 +47,7 @@ def load_command(name: str) -> Tuple[CommandSpec, Callable[[Arguments, Console],
     if name not in dict(COMMANDS):
         raise usage_error("unknown command %s%s" % (name, did_you_mean(name, [known for known, _ in COMMANDS])),
                           "executioner --help lists the commands")
-    module: Any = import_module("executioner.commands." + name)
+    module: Any = import_module("executioner.commands." + name.replace("-", "_"))
     return module.SPEC, module.execute
 
 

@@ -6,13 +6,13 @@ from executioner.options import Arguments, Option, usage_error
 from jobs.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from config.pipeline import LoadResult
+    from config.pipeline import LoadResult, Overrides
     from config.problems import Problem
     from jobs.graph import Graph, Selection
     from jobs.models import Pipeline
     from jobs.scheduler import Given
 
-__all__ = ["bad_file", "PIPELINE_OPTIONS", "SELECTION_OPTIONS", "given_jobs", "load", "selection"]
+__all__ = ["bad_file", "PIPELINE_OPTIONS", "SELECTION_OPTIONS", "given_jobs", "load", "overrides_of", "selection"]
 
 #: Options that change what the file says.
 PIPELINE_OPTIONS = (
@@ -27,6 +27,7 @@ PIPELINE_OPTIONS = (
 SELECTION_OPTIONS = (
     Option("--only", "just these jobs; what they depend on counts as met", "JOB,..."),
     Option("--from", "these jobs and all that depends on them", "JOB,..."),
+    Option("--downstream-of", "all that depends on these jobs, without themselves", "JOB,..."),
     Option("--until", "these jobs and all that they depend on", "JOB,..."),
     Option("--skip", "not these jobs; they count as SKIPPED", "JOB,..."),
     Option("--tag", "jobs that carry one of these tags", "TAG,..."),
@@ -40,19 +41,29 @@ def load(arguments: Arguments, console: Console) -> "LoadResult":
 
     :raises ConfigurationError: with every problem of the file, one a line (``context["problems"]``)
     """
-    from config.pipeline import Overrides, load_pipeline
+    from config.pipeline import load_pipeline
+
+    result = load_pipeline(arguments.operands[0], console.environ, overrides_of(arguments),
+                           arguments.many("feature"))
+    if result.pipeline is None:
+        raise bad_file(result.problems)
+    return result
+
+
+def overrides_of(arguments: Arguments) -> "Overrides":
+    """What the command line says over the file.
+
+    :raises ConfigurationError: where options contradict each other
+    """
+    from config.pipeline import Overrides
 
     workers = arguments.number("workers", 1, _MOST_WORKERS)
     if arguments.flag("sequential") and (arguments.flag("parallel") or (workers or 1) > 1):
         raise usage_error("--sequential and %s contradict each other" % (
             "--parallel" if arguments.flag("parallel") else "--workers %d" % (workers or 1)))
-    overrides = Overrides(workers, arguments.flag("sequential"), arguments.flag("parallel"),
-                          arguments.flag("continue_on_error"), _variables(arguments.many("env")),
-                          arguments.flag("insecure_config"))
-    result = load_pipeline(arguments.operands[0], console.environ, overrides, arguments.many("feature"))
-    if result.pipeline is None:
-        raise bad_file(result.problems)
-    return result
+    return Overrides(workers, arguments.flag("sequential"), arguments.flag("parallel"),
+                     arguments.flag("continue_on_error"), _variables(arguments.many("env")),
+                     arguments.flag("insecure_config"))
 
 
 def bad_file(problems: "Sequence[Problem]") -> ConfigurationError:
@@ -68,19 +79,21 @@ def selection(arguments: Arguments, pipeline: "Pipeline", graph: "Graph") -> "Se
     """
     from jobs.graph import select
     return select(pipeline.jobs, graph, only=arguments.names("only"), start_from=arguments.names("from"),
-                  until=arguments.names("until"), skip=arguments.names("skip"), tags=arguments.names("tag"))
+                  until=arguments.names("until"), downstream_of=arguments.names("downstream_of"),
+                  skip=arguments.names("skip"), tags=arguments.names("tag"))
 
 
 def given_jobs(chosen: "Selection", count: int) -> "Dict[int, Given]":
     """The jobs that are decided before anything starts, by position."""
+    from jobs.graph import NOT_SELECTED, SKIPPED_BY_OPTION
     from jobs.models import JobStatus
     from jobs.scheduler import Given
     given = {}
     for position in range(count):
         if position in chosen.skipped:
-            given[position] = Given(JobStatus.SKIPPED, "skipped by --skip")
+            given[position] = Given(JobStatus.SKIPPED, SKIPPED_BY_OPTION)
         elif position not in chosen.chosen:
-            given[position] = Given(JobStatus.SKIPPED, "not selected", counts_as_met=True)
+            given[position] = Given(JobStatus.SKIPPED, NOT_SELECTED, counts_as_met=True)
     return given
 
 

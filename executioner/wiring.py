@@ -6,10 +6,11 @@ folder (one transaction), then the keeper, then the first job.
 import os
 import select
 from types import TracebackType
-from typing import Callable, Dict, List, Optional, Sequence, Type
+from typing import Callable, Dict, List, Optional, Sequence, Type, Union
 
 from db.history import History, NewRun, RunPlaces
 from executioner.home import Home, make_folders
+from executioner.resume import Prepared, settled_events
 from db.acts import HOLDS_CHANGED, stop_requests
 from db.truth import is_runner_alive, settle
 from executioner_logging.events import EventLog
@@ -17,7 +18,6 @@ from executioner_logging.record import Record
 from executioner_logging.writer import LogWriter
 from jobs.checks.runner import CheckRunner
 from jobs.engine import Engine, RunOutcome
-from jobs.events import JobEnded
 from jobs.exceptions import EXIT_OK, EXIT_SIGNAL, StorageError
 from jobs.executors.local import LocalExecutor
 from jobs.graph import Graph
@@ -27,7 +27,7 @@ from jobs.masking import Masker
 from jobs.models import OverlapPolicy, Pipeline, RunRecord, RunStatus
 from jobs.ports import HoldRequest, Observer, Request
 from jobs.run_context import RunContext, run_environment
-from jobs.scheduler import Given, Scheduler
+from jobs.scheduler import Scheduler
 from jobs.startup import OriginalState, StopSignals
 from jobs.system import SystemClock
 from jobs.times import utc_text
@@ -38,23 +38,22 @@ __all__ = ["Runner"]
 class Runner:
     """One run of a pipeline, from the lock to the last row. Use it in a ``with``: it holds a lock and open files.
 
-    :param given: jobs that are decided before anything starts, by position
+    :param prepare: decides what is run, once the lock is held and dead runs are closed; or that there is nothing to do
     :param origin: how this process was started
     :param options: what the command line said, for the history; must be JSON-able
     :param notices: lines for the log that were known before the run (warnings of the file)
     :param tell: shows a line to a person at once
     """
 
-    def __init__(self, home: Home, pipeline: Pipeline, graph: Graph, given: Dict[int, Given], origin: OriginalState,
-                 options: Dict[str, object], notices: Sequence[str] = (), log_level: str = "INFO",
+    def __init__(self, home: Home, pipeline: Pipeline, prepare: Callable[[History], Union[Prepared, RunOutcome]],
+                 origin: OriginalState, options: Dict[str, object], notices: Sequence[str] = (), log_level: str = "INFO",
                  text_log: bool = False, tell: Callable[[str], None] = lambda line: None) -> None:
         self.home = home
         self.pipeline = pipeline
         self.masker = Masker(pipeline.secret_values)
         #: 0 until the run has its number.
         self.run_id = 0
-        self._graph = graph
-        self._given = given
+        self._prepare = prepare
         self._origin = origin
         self._options = options
         self._notices = list(notices)
@@ -63,7 +62,9 @@ class Runner:
         self._signals = StopSignals(origin.hup_ignored)
         self._lock: Optional[FileLock] = None
         self._history: Optional[History] = None
-        self._log = LogWriter(home.log, self.masker, text_log, log_level, report=tell)
+        self._text_log = text_log
+        self._log_level = log_level
+        self._log = self._make_log()
 
     def __enter__(self) -> "Runner":
         return self
@@ -77,6 +78,9 @@ class Runner:
             self._lock.release()
         self._signals.close()
 
+    def _make_log(self) -> LogWriter:
+        return LogWriter(self.home.log, self.masker, self._text_log, self._log_level, report=self._tell)
+
     @property
     def history(self) -> History:
         """The history that the run is kept in."""
@@ -85,9 +89,10 @@ class Runner:
             self._history = History.open(path)
         return self._history
 
-    def run(self, observers: Sequence[Observer]) -> RunOutcome:
+    def run(self, observe: Callable[[Graph], Sequence[Observer]]) -> RunOutcome:
         """Run the pipeline to its end.
 
+        :param observe: makes the observers, once it is known what is run
         :raises OverlapError: another run of the application is there, and the policy is ``fail``
         :raises StorageError: where results cannot be kept
         """
@@ -97,8 +102,16 @@ class Runner:
             stopped = self._settle_dead_runs()
         if stopped is not None:
             return stopped
-        run = self._create_run()
-        return self._execute(run, observers)
+        prepared = self._prepare(self.history)
+        if isinstance(prepared, RunOutcome):
+            return prepared
+        if prepared.pipeline is not self.pipeline:
+            self.masker = Masker(set(self.pipeline.secret_values).union(prepared.pipeline.secret_values))
+            self._log.close()
+            self._log = self._make_log()
+            self.pipeline = prepared.pipeline
+        run = self._create_run(prepared)
+        return self._execute(run, prepared, observe(prepared.graph))
 
     # ---- before the run ------------------------------------------------------------------------------------------
 
@@ -157,14 +170,13 @@ class Runner:
     def _stopped(self, number: int) -> RunOutcome:
         return RunOutcome(RunStatus.CANCELLED, EXIT_SIGNAL + number, "stopped before anything was started")
 
-    def _create_run(self) -> RunContext:
+    def _create_run(self, prepared: Prepared) -> RunContext:
         """The run's number, rows and folder: all of them, or none."""
         started_at = self._clock.wall()
         run_uuid = os.urandom(16).hex()
         pid = os.getpid()
-        settled = [JobEnded(position, self._graph.ids[position], given.status, given.reason, 0, started_at)
-                   for position, given in sorted(self._given.items())]
-        new = NewRun(run_uuid, started_at, options=self._options, host=os.uname().nodename, user=_user_name(),
+        settled = settled_events(prepared.graph, prepared.given, started_at)
+        new = NewRun(run_uuid, started_at, prepared.parent_run_id, options=self._options, host=os.uname().nodename, user=_user_name(),
                      boot_id=boot_id(), runner_pid=pid, runner_start=start_time(pid), settled=settled)
         made: List[str] = []
 
@@ -206,7 +218,7 @@ class Runner:
 
     # ---- the run -------------------------------------------------------------------------------------------------
 
-    def _execute(self, run: RunContext, observers: Sequence[Observer]) -> RunOutcome:
+    def _execute(self, run: RunContext, prepared: Prepared, observers: Sequence[Observer]) -> RunOutcome:
         pipeline = self.pipeline
         slots = pipeline.max_workers if pipeline.parallel else 1
         log = EventLog(self._log, run.run_id, pipeline.application)
@@ -229,7 +241,7 @@ class Runner:
                 run_environment(pipeline, run), pipeline.allow_shell, (self._signals.fd, checks_read),
                 on_runner_death=pipeline.on_runner_death,
                 hup_ignored=self._origin.hup_ignored, open_files=self._origin.open_files)
-            scheduler = Scheduler(pipeline.jobs, self._graph, slots, pipeline.continue_on_error, self._given,
+            scheduler = Scheduler(pipeline.jobs, prepared.graph, slots, pipeline.continue_on_error, prepared.given,
                                   pipeline.run_timeout_s)
             engine = Engine(pipeline, run, scheduler, executor, self.history.journal(run.run_id),
                             [log] + list(observers), self._clock, checks, requests, _unit_random)

@@ -7,7 +7,12 @@ from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 from jobs.exceptions import ConfigurationError, DependencyError
 from jobs.models import Job
 
-__all__ = ["Graph", "Selection", "find_cycles", "select", "suggestion"]
+__all__ = ["Graph", "NOT_SELECTED", "SKIPPED_BY_OPTION", "Selection", "find_cycles", "select", "suggestion"]
+
+
+#: Reasons of jobs that were left out by an option; a resume leaves them out as well.
+NOT_SELECTED = "not selected"
+SKIPPED_BY_OPTION = "skipped by --skip"
 
 
 def find_cycles(dependencies: Sequence[Sequence[int]]) -> List[List[int]]:

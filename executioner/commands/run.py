@@ -1,15 +1,19 @@
 """``run``: run the jobs of a configuration."""
 import os
 import sys
-from typing import TYPE_CHECKING, Dict, List, Optional
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Union
 
 from executioner.console import Console, OutputClosed
 from executioner.home import Home, locate
-from executioner.loading import PIPELINE_OPTIONS, SELECTION_OPTIONS, given_jobs, load, selection
+from executioner.loading import PIPELINE_OPTIONS, SELECTION_OPTIONS, given_jobs, load, overrides_of, selection
 from executioner.options import Arguments, CommandSpec, Option, did_you_mean, usage_error
 from jobs.exceptions import EXIT_OK, InternalError
 
 if TYPE_CHECKING:
+    from config.pipeline import LoadResult
+    from db.history import History
+    from executioner.progress import Progress
+    from executioner.resume import Prepared
     from executioner.wiring import Runner
     from jobs.engine import RunOutcome
     from jobs.graph import Graph
@@ -17,11 +21,17 @@ if TYPE_CHECKING:
     from jobs.ports import Observer
     from jobs.scheduler import Given
 
+    Preparation = Callable[[History], Union[Prepared, RunOutcome]]
+
 __all__ = ["SPEC", "execute"]
 
 SPEC = CommandSpec(
     "CONFIG", 1, 1,
     PIPELINE_OPTIONS + SELECTION_OPTIONS + (
+        Option("--resume", "go on where a run ended: carry what succeeded, run the rest", "RUN|last"),
+        Option("--failed-only", "with --resume: only the jobs that failed"),
+        Option("--rerun-lost", "with --resume: run these again, whatever became of them", "JOB,..."),
+        Option("--with-current-config", "with --resume: take the file as it is now"),
         Option("--dry-run", "show what would run, in order; start and write nothing"),
         Option("--wait", "wait for another run of the application instead of exit 75"),
         Option("-q --quiet", "as from cron: nothing unless the run fails"),
@@ -34,6 +44,7 @@ SPEC = CommandSpec(
     (("executioner run pipeline.json", "the whole pipeline"),
      ("executioner run pipeline.json --workers 4", "up to four jobs at once"),
      ("executioner run pipeline.json --from load --skip mail", "a part of it"),
+     ("executioner run pipeline.json --resume last", "after a failure or a crash: what succeeded is kept"),
      ("executioner run pipeline.json --dry-run", "what would run, in which order")))
 
 _LOG_FORMATS = ("json", "text")
@@ -41,7 +52,6 @@ _LOG_FORMATS = ("json", "text")
 
 def execute(arguments: Arguments, console: Console) -> int:
     """Run a configuration."""
-    from jobs.graph import Graph
     from jobs.models import OverlapPolicy
 
     log_format = arguments.one("log_format")
@@ -53,21 +63,66 @@ def execute(arguments: Arguments, console: Console) -> int:
     assert pipeline is not None
     if arguments.flag("wait"):
         pipeline.overlap = OverlapPolicy.WAIT
-    graph = Graph(pipeline.jobs)
-    given = given_jobs(selection(arguments, pipeline, graph), len(pipeline.jobs))
     warnings = [str(problem) for problem in loaded.problems]
     if console.err.is_terminal and not arguments.flag("quiet"):
         for line in warnings:
             console.err.line(line)
     if arguments.flag("dry_run"):
-        return _rehearse(arguments, console, pipeline, graph, given)
+        return _rehearse(arguments, console, pipeline)
+    prepare = _preparation(arguments, console, pipeline)
     text_log = log_format == "text" or (log_format is None and not pipeline.features.get("structured_logging", True))
-    return _run(arguments, console, locate(arguments.one("home"), console.environ), pipeline, graph, given, warnings,
-                text_log)
+    return _run(arguments, console, locate(arguments.one("home"), console.environ), pipeline, prepare, warnings, text_log)
 
 
-def _run(arguments: Arguments, console: Console, home: Home, pipeline: "Pipeline", graph: "Graph",
-         given: "Dict[int, Given]", warnings: List[str], text_log: bool) -> int:
+def _preparation(arguments: Arguments, console: Console, pipeline: "Pipeline") -> "Preparation":
+    """How it is decided what runs, once the history can be asked."""
+    from executioner.resume import Prepared
+    from jobs.graph import Graph
+
+    resumed = arguments.one("resume")
+    if resumed is not None:
+        return _resume(arguments, console, pipeline, resumed)
+    for option in ("failed_only", "rerun_lost", "with_current_config"):
+        if arguments.flag(option):
+            raise usage_error("--%s goes with --resume" % option.replace("_", "-"))
+    graph = Graph(pipeline.jobs)
+    prepared = Prepared(pipeline, graph, given_jobs(selection(arguments, pipeline, graph), len(pipeline.jobs)))
+    return lambda history: prepared
+
+
+def _resume(arguments: Arguments, console: Console, current: "Pipeline", run: str) -> "Preparation":
+    from config.stored import changes, load_stored
+    from executioner.resume import Prepared, ResumeOptions, plan_lines, prepare_resume
+
+    options = ResumeOptions(run, arguments.flag("failed_only"), arguments.names("rerun_lost"),
+                            arguments.flag("with_current_config"))
+    overrides = overrides_of(arguments)
+
+    def load_kept(text: str) -> "LoadResult":
+        return load_stored(text, arguments.operands[0], console.environ, overrides, arguments.many("feature"))
+
+    def left_out(pipeline: "Pipeline", graph: "Graph") -> "Dict[int, Given]":
+        return given_jobs(selection(arguments, pipeline, graph), len(pipeline.jobs))
+
+    def prepare(history: "History") -> "Union[Prepared, RunOutcome]":
+        prepared = prepare_resume(history, options, current, load_kept, left_out, set(overrides.env))
+        if arguments.flag("quiet"):
+            return prepared
+        if not isinstance(prepared, Prepared):
+            console.err.line("executioner: " + prepared.reason)
+            return prepared
+        parent = history.run(prepared.parent_run_id or 0, with_jobs=False)
+        kept = (parent and history.configuration(parent.config_hash)) or ""
+        differences = changes(kept, current.config_text) if kept and kept != current.config_text else []
+        for line in plan_lines(history, prepared, current, differences, options.with_current_config):
+            console.err.line(line)
+        return prepared
+
+    return prepare
+
+
+def _run(arguments: Arguments, console: Console, home: Home, pipeline: "Pipeline", prepare: "Preparation",
+         warnings: List[str], text_log: bool) -> int:
     from executioner.wiring import Runner
 
     origin = console.origin
@@ -78,19 +133,22 @@ def _run(arguments: Arguments, console: Console, home: Home, pipeline: "Pipeline
     def tell(line: str) -> None:
         console.err.line("executioner: " + line)
 
-    with Runner(home, pipeline, graph, given, origin, _said(arguments), warnings,
-                "DEBUG" if arguments.flag("debug") else "INFO", text_log, tell) as runner:
-        observers: "List[Observer]" = []
+    progress: "List[Progress]" = []
+
+    def observe(graph: "Graph") -> "List[Observer]":
         if shows:
             from executioner.progress import Progress
-            progress = Progress(console, graph.ids, arguments.flag("verbose"), arguments.flag("debug"))
-            observers.append(progress)
+            progress.append(Progress(console, graph.ids, arguments.flag("verbose"), arguments.flag("debug")))
+        return list(progress)
+
+    with Runner(home, pipeline, prepare, origin, _said(arguments), warnings,
+                "DEBUG" if arguments.flag("debug") else "INFO", text_log, tell) as runner:
         try:
-            outcome = runner.run(observers)
+            outcome = runner.run(observe)
         finally:
-            if shows:
-                progress.close()
-        if shows and not runner.run_id:
+            for one in progress:
+                one.close()
+        if shows and not runner.run_id and not arguments.flag("resume"):
             tell(outcome.reason)
         try:
             if arguments.flag("json"):
@@ -134,13 +192,16 @@ def _print_json(console: Console, runner: "Runner", outcome: "RunOutcome") -> No
         console.out.line(line)
 
 
-def _rehearse(arguments: Arguments, console: Console, pipeline: "Pipeline", graph: "Graph",
-              given: "Dict[int, Given]") -> int:
+def _rehearse(arguments: Arguments, console: Console, pipeline: "Pipeline") -> int:
     """What would run, in the order in which it would start."""
     from executioner.rehearsal import rehearse
     from executioner.render import command_text, count_text, one_line, run_json_lines, table
     from jobs.masking import Masker
 
+    from jobs.graph import Graph
+
+    graph = Graph(pipeline.jobs)
+    given = given_jobs(selection(arguments, pipeline, graph), len(pipeline.jobs))
     rehearsal = rehearse(pipeline, graph, given, {})
     if arguments.flag("json"):
         jobs: List[Dict[str, Optional[object]]] = [_dry_job(graph.ids[step.position], "PENDING", "would run")

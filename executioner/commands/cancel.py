@@ -1,0 +1,34 @@
+"""``cancel``: stop a run from another terminal, and wait until nothing of it is left."""
+from executioner.acting import BECAUSE, Actor
+from executioner.console import Console
+from executioner.options import Arguments, CommandSpec, Option
+from jobs.exceptions import EXIT_OK, EXIT_SIGNAL
+
+__all__ = ["SPEC", "execute"]
+
+SPEC = CommandSpec(
+    "RUN", 1, 1,
+    (BECAUSE, Option("--now", "do not give the jobs their grace: KILL at once")),
+    "Stops a run as Ctrl-C would: nothing new starts, what runs gets its stop signal, its grace, then KILL. Waits until\n"
+    "nothing of the run is left. A run whose runner died is cleaned up and closed the same way.",
+    (("executioner cancel last", "the last run"),
+     ('executioner cancel 42 --because "wrong date"', "with the reason, for the history")))
+
+
+def execute(arguments: Arguments, console: Console) -> int:
+    """Cancel a run."""
+    from db.acts import cancel
+    from jobs.models import RunStatus
+
+    with Actor(arguments, console) as actor:
+        run = actor.run(arguments.operands[0])
+        if run.status != RunStatus.RUNNING:
+            console.out.line("run %d has ended already: %s" % (run.run_id, run.status))
+            return EXIT_OK
+        if not cancel(actor.history, run, actor.who, actor.why, actor.wait, arguments.flag("now")):
+            console.err.line("executioner: run %d is being cancelled; not waited for any longer" % run.run_id)
+            return EXIT_SIGNAL + (actor.stopped_by or 2)
+        ended = actor.history.run(run.run_id, with_jobs=False)
+        console.out.line("run %d of %s: %s" % (run.run_id, run.application,
+                                               ended.status if ended is not None else "gone"))
+    return EXIT_OK

@@ -1,0 +1,24 @@
+"""``release``: let a held job start again."""
+from executioner.acting import BECAUSE, Actor
+from executioner.console import Console
+from executioner.options import Arguments, CommandSpec
+from jobs.exceptions import EXIT_OK
+
+__all__ = ["SPEC", "execute"]
+
+SPEC = CommandSpec(
+    "APP JOB...", 2, None, (BECAUSE,),
+    "Releases jobs that `executioner hold` holds.",
+    (("executioner release nightly load", "it may start again"),))
+
+
+def execute(arguments: Arguments, console: Console) -> int:
+    """Release jobs."""
+    from db.acts import release
+
+    application, job_ids = arguments.operands[0], arguments.operands[1:]
+    with Actor(arguments, console) as actor:
+        for job_id in job_ids:
+            release(actor.history, application, job_id, actor.who, actor.why)
+            console.out.line("%s of %s is released" % (job_id, application))
+    return EXIT_OK

@@ -1,0 +1,160 @@
+"""A run that goes on where another one ended: what is kept from it, what runs, and why.
+
+The new run is linked to its parent. What the chain of runs has as SUCCESS is carried (or was marked so by somebody);
+what nobody knows the end of is run again only where the job says so, or the operator does.
+"""
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Union
+
+from config.pipeline import LoadResult
+from db.history import History
+from jobs.engine import RunOutcome
+from jobs.events import JobEnded
+from jobs.exceptions import EXIT_OK, ConfigurationError
+from jobs.graph import NOT_SELECTED, SKIPPED_BY_OPTION, Graph, suggestion
+from jobs.models import FAILURE_STATUSES, JobRecord, JobStatus, Pipeline, RunRecord, RunStatus
+from jobs.scheduler import Given
+
+__all__ = ["Prepared", "ResumeOptions", "plan_lines", "prepare_resume", "settled_events"]
+
+class Prepared(NamedTuple):
+    """A run as it is about to be made."""
+
+    pipeline: Pipeline
+    graph: Graph
+    #: Jobs that are decided before anything starts, by position.
+    given: Dict[int, Given]
+    parent_run_id: Optional[int] = None
+
+
+class ResumeOptions(NamedTuple):
+    """What the command line says about a resume."""
+
+    #: A run's number, or ``last``.
+    run: str
+    failed_only: bool = False
+    rerun_lost: Sequence[str] = ()
+    with_current_config: bool = False
+
+
+def prepare_resume(history: History, options: ResumeOptions, current: Pipeline,
+                   load_kept: Callable[[str], LoadResult], left_out: Callable[[Pipeline, Graph], Dict[int, Given]],
+                   environment_given: Set[str]) -> "Union[Prepared, RunOutcome]":
+    """What a resume would run; an outcome where there is nothing to do.
+
+    :param current: the pipeline of the current file
+    :param load_kept: builds the pipeline of a configuration that the history kept
+    :param left_out: what the selecting options leave out of a pipeline
+    :param environment_given: names of the variables that ``--env`` gives now
+    :raises ConfigurationError: where the parent cannot be resumed so
+    """
+    parent = _parent(history, options.run, current.application)
+    if parent.status == RunStatus.SUCCESS:
+        return RunOutcome(RunStatus.SUCCESS, EXIT_OK, "run %d succeeded; there is nothing to resume" % parent.run_id)
+    missing = sorted(set(_names(parent.options.get("env"))) - environment_given)
+    if missing:
+        raise ConfigurationError("run %d was given --env %s, whose values are not kept: give them again" % (
+            parent.run_id, ", ".join(missing)))
+    pipeline = current
+    if parent.config_hash != current.config_hash and not options.with_current_config:
+        pipeline = _kept_pipeline(history, parent, load_kept)
+    graph = Graph(pipeline.jobs)
+    given = _given(history, parent, pipeline, graph, options)
+    for position, one in left_out(pipeline, graph).items():
+        given.setdefault(position, one)
+    return Prepared(pipeline, graph, given, parent.run_id)
+
+
+def plan_lines(history: History, prepared: Prepared, current: Pipeline, differences: Sequence[str],
+               with_current: bool) -> List[str]:
+    """What the new run will do, for a person, before it does it."""
+    parent_id, ids = prepared.parent_run_id, prepared.graph.ids
+    assert parent_id is not None
+    runs = [ids[position] for position in prepared.graph.order if position not in prepared.given]
+    lines = ["resume of run %d (%s): %d to run, %d kept, %d left out" % (
+        parent_id, current.application, len(runs),
+        sum(1 for one in prepared.given.values() if one.status == JobStatus.SUCCESS),
+        sum(1 for one in prepared.given.values() if one.status != JobStatus.SUCCESS))]
+    before = {job.job_id: job for job in history.jobs(parent_id)}
+    for job_id in runs:
+        old = before.get(job_id)
+        lines.append("  run   %s  (%s)" % (job_id, "%s: %s" % (old.status, old.reason) if old is not None else "new"))
+    for position, one in sorted(prepared.given.items()):
+        lines.append("  %s  %s  (%s)" % ("keep" if one.status == JobStatus.SUCCESS else "out ", ids[position], one.reason))
+    if differences:
+        lines.append("the file has changed since; %s:" % (
+            "the current one is used" if with_current else
+            "the configuration of run %d is used (--with-current-config takes the current one)" % parent_id))
+        lines += ["  " + line for line in differences]
+    return lines
+
+
+def _parent(history: History, text: str, application: str) -> RunRecord:
+    run_id = history.resolve(text, application)
+    parent = history.run(run_id, with_jobs=False)
+    if parent is None or parent.application != application:
+        raise ConfigurationError("run %d is one of %s, this file is of %s" % (
+            run_id, parent.application if parent is not None else "nobody", application))
+    if parent.status == RunStatus.RUNNING:
+        raise ConfigurationError("run %d still runs" % run_id)
+    return parent
+
+
+def _kept_pipeline(history: History, parent: RunRecord, load_kept: Callable[[str], LoadResult]) -> Pipeline:
+    text = history.configuration(parent.config_hash)
+    if text is None:
+        raise ConfigurationError("the configuration of run %d is not kept any more; take the file as it is with "
+                                 "--with-current-config" % parent.run_id)
+    loaded = load_kept(text)
+    if loaded.pipeline is None:
+        raise ConfigurationError("\n".join(str(problem) for problem in loaded.problems), context={
+            "problems": [problem.to_dict() for problem in loaded.problems]})
+    return loaded.pipeline
+
+
+def _given(history: History, parent: RunRecord, pipeline: Pipeline, graph: Graph,
+           options: ResumeOptions) -> Dict[int, Given]:
+    before = {job.job_id: job for job in history.jobs(parent.run_id)}
+    marks = history.marks(parent.run_id)
+    for job_id in options.rerun_lost:
+        if job_id not in before or before[job_id].status != JobStatus.LOST:
+            raise ConfigurationError("--rerun-lost: %s is not LOST in run %d%s" % (
+                job_id, parent.run_id, suggestion(job_id, [one.job_id for one in before.values()
+                                                           if one.status == JobStatus.LOST])))
+    given: Dict[int, Given] = {}
+    for position, job in enumerate(pipeline.jobs):
+        old = before.get(job.id)
+        if old is None:
+            continue
+        if job.id in marks:
+            given[position] = Given(JobStatus.SUCCESS, "marked as success in run %d by %s: %s" % (
+                parent.run_id, marks[job.id].who, marks[job.id].why))
+            continue
+        decided = _decided(old, parent, job.rerun_if_lost or job.id in options.rerun_lost, options.failed_only)
+        if decided is not None:
+            given[position] = decided
+    return given
+
+
+def _decided(old: JobRecord, parent: RunRecord, reruns_lost: bool, failed_only: bool) -> Optional[Given]:
+    if old.status == JobStatus.SUCCESS:
+        reason = old.reason if old.reason.startswith(("kept from run ", "marked as success in run ")) else \
+            "kept from run %d" % parent.run_id
+        return Given(JobStatus.SUCCESS, reason)
+    if old.status == JobStatus.SKIPPED and old.reason in (NOT_SELECTED, SKIPPED_BY_OPTION):
+        return Given(JobStatus.SKIPPED, old.reason, counts_as_met=old.reason == NOT_SELECTED)
+    if old.status == JobStatus.LOST and not reruns_lost:
+        return Given(JobStatus.LOST, "nobody knows how it ended in run %d; decide with `executioner mark-success %d %s` or "
+                     "`--rerun-lost %s`" % (parent.run_id, parent.run_id, old.job_id, old.job_id))
+    if failed_only and old.status not in FAILURE_STATUSES:
+        return Given(JobStatus.SKIPPED, NOT_SELECTED, counts_as_met=True)
+    return None
+
+
+def _names(value: object) -> List[str]:
+    return [str(one) for one in value] if isinstance(value, list) else []
+
+
+def settled_events(graph: Graph, given: Dict[int, Given], at: float) -> List[JobEnded]:
+    """The jobs that are decided before anything starts, as they stand in the commit that makes the run."""
+    return [JobEnded(position, graph.ids[position], one.status, one.reason, 0, at)
+            for position, one in sorted(given.items())]
