@@ -17,6 +17,8 @@ PATIENCE_S = 60
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _DURATION = re.compile(r"\b(\d+ h \d\d min|\d+ min \d\d s|\d+(\.\d+)? s)\b")
+_COLUMNS = re.compile(r"(?<=\S) {2,}(?=\S)")
+_SIZE = re.compile(r"\b\d+(\.\d+)? [KMG]iB")
 _PID = re.compile(r"\bpid \d+")
 
 
@@ -37,9 +39,9 @@ class Result:
         told = "%s\nexit %s\n--- stdout\n%s--- stderr\n%s" % (" ".join(self.words), self.code, self.out, self.err)
         assert self.code == code, told
         if out is not None:
-            assert self.out == _document(out), told
+            assert _squeezed(self.out) == _squeezed(_document(out)), told
         if err is not None:
-            assert self.err == _document(err), told
+            assert _squeezed(self.err) == _squeezed(_document(err)), told
         assert "Traceback" not in self.err, told
         return self
 
@@ -102,9 +104,11 @@ class Case:
         return Result(self, words, done.returncode, done.stdout, done.stderr)
 
     def normalised(self, output: bytes) -> str:
-        """The output with HOME, DIR, TIME, ``T s`` and ``pid N`` where those stand."""
+        """The output with HOME, DIR, HOST, TIME, ``T s`` and ``pid N`` where those stand."""
         text = output.decode("utf-8", "backslashreplace")
         text = text.replace(self.home, "HOME").replace(self.folder, "DIR").replace(sys.executable, "PYTHON")
+        text = text.replace("  host     %s\n" % os.uname().nodename, "  host     HOST\n")
+        text = _SIZE.sub("SIZE", text)
         return _PID.sub("pid N", _DURATION.sub("T s", _TIME.sub("TIME", text)))
 
 
@@ -114,6 +118,11 @@ def _document(text: str) -> str:
     lines = text[1:].split("\n")
     indent = min([len(line) - len(line.lstrip()) for line in lines if line.strip()] or [0])
     return "\n".join(line[indent:] for line in lines[:-1]) + "\n"
+
+
+def _squeezed(text: str) -> str:
+    """Columns of a table are as wide as times and sizes happen to be: two blanks stand for any more."""
+    return _COLUMNS.sub("  ", text)
 
 
 def _no_constant(name: str) -> None:
