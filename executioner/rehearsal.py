@@ -3,7 +3,7 @@
 Behind ``run --dry-run`` and ``plan``: what they say is decided by the very code that would run it. Nothing is written.
 """
 import time
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 from jobs.checks.runner import Checked
 from jobs.engine import Engine
@@ -11,7 +11,7 @@ from jobs.events import AttemptStarted, Event, JobEnded
 from jobs.executors.simulated import Behaviour, SimulatedClock, SimulatedExecutor
 from jobs.graph import Graph
 from jobs.models import Check, JobStatus, Pipeline
-from jobs.ports import AttemptStart
+from jobs.ports import AttemptStart, ExecutorEvent
 from jobs.run_context import RunContext
 from jobs.scheduler import Given, Scheduler
 
@@ -78,6 +78,19 @@ class _PassingChecks:
         self._answered = []
 
 
+class _Executor(SimulatedExecutor):
+    """Wakes for the answers of checks as the real one does."""
+
+    def __init__(self, slots: int, clock: SimulatedClock, behave: Callable[[AttemptStart], Behaviour],
+                 checks: _PassingChecks) -> None:
+        super().__init__(slots, clock, behave)
+        self._checks = checks
+
+    def wait(self, timeout_s: Optional[float]) -> List[ExecutorEvent]:
+        """As ever, but at once where a check has its answer."""
+        return super().wait(0.0 if self._checks.pending() else timeout_s)
+
+
 class _Listener:
     def __init__(self, rehearsal: Rehearsal, usual_s: Mapping[str, float], began_at: float) -> None:
         self._rehearsal = rehearsal
@@ -108,9 +121,10 @@ def rehearse(pipeline: Pipeline, graph: Graph, given: Dict[int, Given], usual_s:
         return Behaviour(min(usual_s.get(start.job.id, 0.0), start.timeout_s), JobStatus.SUCCESS, 0)
 
     slots = pipeline.max_workers if pipeline.parallel else 1
+    checks = _PassingChecks()
     Engine(pipeline, RunContext(0, "rehearsal", began_at, "/"),
            Scheduler(pipeline.jobs, graph, slots, pipeline.continue_on_error, given),
-           SimulatedExecutor(slots, clock, behave), _NoJournal(), [_Listener(rehearsal, usual_s, began_at)], clock,
-           _PassingChecks(), list, lambda: 0.5).run()
+           _Executor(slots, clock, behave, checks), _NoJournal(), [_Listener(rehearsal, usual_s, began_at)], clock,
+           checks, list, lambda: 0.5).run()
     rehearsal.duration_s = clock.monotonic() - began
     return rehearsal
