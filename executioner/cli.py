@@ -17,7 +17,7 @@ from jobs.startup import prepare_process
 
 __all__ = ["COMMANDS", "load_command", "main"]
 
-#: Every command, with the line that help shows for it; its module is ``executioner.commands.NAME`` (with ``_`` for ``-``).
+#: Every command, with the line that help shows for it; its module is ``executioner.commands.NAME`` (``_`` for ``-``).
 COMMANDS: Tuple[Tuple[str, str], ...] = (
     ("run", "run the jobs of a configuration"),
     ("validate", "find every problem of a configuration"),

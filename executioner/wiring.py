@@ -176,8 +176,9 @@ class Runner:
         run_uuid = os.urandom(16).hex()
         pid = os.getpid()
         settled = settled_events(prepared.graph, prepared.given, started_at)
-        new = NewRun(run_uuid, started_at, prepared.parent_run_id, options=self._options, host=os.uname().nodename, user=_user_name(),
-                     boot_id=boot_id(), runner_pid=pid, runner_start=start_time(pid), settled=settled)
+        new = NewRun(run_uuid, started_at, prepared.parent_run_id, options=self._options, host=os.uname().nodename,
+                     user=_user_name(), boot_id=boot_id(), runner_pid=pid, runner_start=start_time(pid),
+                     settled=settled)
         made: List[str] = []
 
         def place(run_id: int) -> RunPlaces:
@@ -221,7 +222,8 @@ class Runner:
     def _execute(self, run: RunContext, prepared: Prepared, observers: Sequence[Observer]) -> RunOutcome:
         pipeline = self.pipeline
         slots = pipeline.max_workers if pipeline.parallel else 1
-        log = EventLog(self._log, run.run_id, pipeline.application)
+        told: List[Observer] = [EventLog(self._log, run.run_id, pipeline.application)]
+        told += observers
         for line in self._notices:
             self._note("WARNING", "configuration", line)
         checks_read, checks_write = _pipe()
@@ -244,7 +246,7 @@ class Runner:
             scheduler = Scheduler(pipeline.jobs, prepared.graph, slots, pipeline.continue_on_error, prepared.given,
                                   pipeline.run_timeout_s)
             engine = Engine(pipeline, run, scheduler, executor, self.history.journal(run.run_id),
-                            [log] + list(observers), self._clock, checks, requests, _unit_random)
+                            told, self._clock, checks, requests, _unit_random)
             return engine.run()
         finally:
             checks.close()

@@ -7,7 +7,7 @@ from executioner.console import Console, OutputClosed
 from executioner.home import Home, locate
 from executioner.loading import PIPELINE_OPTIONS, SELECTION_OPTIONS, given_jobs, load, overrides_of, selection
 from executioner.options import Arguments, CommandSpec, Option, did_you_mean, usage_error
-from jobs.exceptions import EXIT_OK, InternalError
+from jobs.exceptions import EXIT_OK, ExecutionerError, InternalError, StorageError
 
 if TYPE_CHECKING:
     from config.pipeline import LoadResult
@@ -71,7 +71,8 @@ def execute(arguments: Arguments, console: Console) -> int:
         return _rehearse(arguments, console, pipeline)
     prepare = _preparation(arguments, console, pipeline)
     text_log = log_format == "text" or (log_format is None and not pipeline.features.get("structured_logging", True))
-    return _run(arguments, console, locate(arguments.one("home"), console.environ), pipeline, prepare, warnings, text_log)
+    home = locate(arguments.one("home"), console.environ)
+    return _run(arguments, console, home, pipeline, prepare, warnings, text_log)
 
 
 def _preparation(arguments: Arguments, console: Console, pipeline: "Pipeline") -> "Preparation":
@@ -145,6 +146,11 @@ def _run(arguments: Arguments, console: Console, home: Home, pipeline: "Pipeline
                 "DEBUG" if arguments.flag("debug") else "INFO", text_log, tell) as runner:
         try:
             outcome = runner.run(observe)
+        except StorageError as error:
+            if runner.run_id:
+                error.context.setdefault("hint", "run %d can be resumed when that is mended: run %s --resume %d" % (
+                    runner.run_id, arguments.operands[0], runner.run_id))
+            raise
         finally:
             for one in progress:
                 one.close()
@@ -157,7 +163,10 @@ def _run(arguments: Arguments, console: Console, home: Home, pipeline: "Pipeline
         except OutputClosed:
             console.out.discard()  # the run's own exit code matters more than a reader that has gone
         if runner.run_id:
-            _conclude(console, runner, outcome, shows)
+            try:
+                _conclude(console, runner, outcome, shows)
+            except ExecutionerError as error:  # the run has ended, and its exit code is what counts
+                tell(error.message)
         return outcome.exit_code
 
 
