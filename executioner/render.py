@@ -2,6 +2,7 @@
 import json
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
+from jobs.shapes import job_fields, run_fields
 from jobs.times import duration_text, utc_text
 
 __all__ = [
@@ -54,29 +55,6 @@ def run_json_lines(fields: Mapping[str, Any], jobs: Iterable[Mapping[str, Any]],
         yield ('%s  "jobs": %s' % (indent, line)) if first else line
         first = False
     yield indent + "}"
-
-
-def run_fields(run: "RunRecord") -> Dict[str, Any]:
-    """A run as ``runs --json`` shows it."""
-    return {"run_id": run.run_id, "application": run.application, "status": run.status, "exit_code": run.exit_code,
-            "config": run.config_path, "started": _utc(run.started_at), "ended": _utc(run.ended_at),
-            "duration": _rounded(run.duration_s)}
-
-
-def job_fields(job: "JobRecord") -> Dict[str, Any]:
-    """A job as ``show --json`` shows it."""
-    return {"job_id": job.job_id, "status": job.status, "reason": job.reason, "exit_code": job.exit_code,
-            "signal": job.signal, "attempts": job.attempts, "started": _utc(job.started_at),
-            "ended": _utc(job.ended_at), "duration": _rounded(job.duration_s), "cpu_seconds": _rounded(job.cpu_s),
-            "max_rss": job.max_rss_bytes, "stdout_path": job.stdout_path, "stderr_path": job.stderr_path}
-
-
-def _utc(epoch_s: Optional[float]) -> Optional[str]:
-    return None if epoch_s is None else utc_text(epoch_s)
-
-
-def _rounded(seconds: Optional[float]) -> Optional[float]:
-    return None if seconds is None else round(seconds, 6)
 
 
 def time_text(epoch_s: Optional[float]) -> str:
