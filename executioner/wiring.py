@@ -11,8 +11,6 @@ from typing import Callable, Dict, List, Optional, Sequence, Type, Union
 from db.history import History, NewRun, RunPlaces
 from executioner.home import Home, make_folders
 from executioner.resume import Prepared, settled_events
-from db.acts import HOLDS_CHANGED, stop_requests
-from db.truth import is_runner_alive, settle
 from executioner_logging.events import EventLog
 from executioner_logging.record import Record
 from executioner_logging.writer import LogWriter
@@ -140,7 +138,11 @@ class Runner:
 
     def _settle_dead_runs(self) -> Optional[RunOutcome]:
         """Close the runs of the application whose runner died; wait for what their keepers still have running."""
-        for run in self.history.open_runs(self.pipeline.application):
+        open_runs = self.history.open_runs(self.pipeline.application)
+        if not open_runs:
+            return None  # the usual case does without what the verdicts import
+        from db.truth import is_runner_alive
+        for run in open_runs:
             if not is_runner_alive(run):  # one that lives is there by overlap: allow
                 stopped = self._settle(run)
                 if stopped is not None:
@@ -148,6 +150,7 @@ class Runner:
         return None
 
     def _settle(self, run: RunRecord) -> Optional[RunOutcome]:
+        from db.truth import settle
         caught: List[int] = []
         told: List[str] = []
 
@@ -257,6 +260,7 @@ class Runner:
         """What signals asked for; who sent them, and why, stands in the history where a command of ours did."""
         asked: List[Request] = []
         for number in self._signals.take():
+            from db.acts import HOLDS_CHANGED, stop_requests
             if number == HOLDS_CHANGED:
                 asked.append(self._holds())
             else:
@@ -265,7 +269,11 @@ class Runner:
 
     def _stops(self) -> List[int]:
         """Signals that end a command which has not begun its run."""
-        return [number for number in self._signals.take() if number != HOLDS_CHANGED]
+        caught = self._signals.take()
+        if caught:
+            from db.acts import HOLDS_CHANGED
+            caught = [number for number in caught if number != HOLDS_CHANGED]
+        return caught
 
     def _holds(self) -> HoldRequest:
         return HoldRequest({job_id: "%s: %s" % (event.who, event.why) if event.why else event.who
