@@ -114,6 +114,10 @@ class DatabaseInterface(ABC):
         :raises DatabaseError: where it cannot begin or be committed; nothing of it is kept then
         """
 
+    def change_mark(self) -> Optional[int]:
+        """A number that another one's commit changes, for whoever keeps what it has read; None: read again each time."""
+        return None
+
     @property
     @abstractmethod
     def in_transaction(self) -> bool:

@@ -49,6 +49,11 @@ class SQLiteStatements(DatabaseInterface):
         finally:
             cursor.close()
 
+    def change_mark(self) -> Optional[int]:
+        """A number that another connection's commit changes."""
+        row = self.fetchone("PRAGMA data_version")
+        return None if row is None else int(row[0])
+
     def fetchall(self, sql: str, parameters: Sequence[SqlValue] = ()) -> List[Row]:
         """All rows that a query gives."""
         cursor = self._run(sql, parameters)
