@@ -152,6 +152,10 @@ class History:
         """The history's place, for messages."""
         return self._database.where
 
+    def change_mark(self) -> Optional[int]:
+        """A number that a commit of anybody else changes; None where that cannot be told."""
+        return self._database.change_mark()
+
     def close(self) -> None:
         """End the connection; what was committed is kept. A second call does nothing."""
         self._database.close()
