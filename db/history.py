@@ -22,14 +22,15 @@ from db.migration import apply_pending, pending
 from db.migrations import MIGRATIONS
 from db.sqlite_adapter import SQLiteAdapter
 from db.sqlite_file import is_there
+from db.tallies import count_run
 from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, RetryScheduled,
                          RunEnded, RunStarted, RunStopping)
 from jobs.exceptions import ConfigurationError, DatabaseError, ExecutionerError, InternalError, MigrationError
 from jobs.recovery import recovery_text
-from jobs.models import (AttemptRecord, EventRecord, FINAL_STATUSES, JobRecord, JobStatus, Pipeline, RunRecord,
-                         RunStatus)
+from jobs.models import (AttemptRecord, EventRecord, FINAL_STATUSES, JobRecord, JobStatus, Pipeline, Retention,
+                         RunRecord, RunStatus)
 
-__all__ = ["EventKind", "History", "NewRun", "RunJournal", "RunPlaces"]
+__all__ = ["ApplicationSettings", "EventKind", "History", "NewRun", "RunJournal", "RunPlaces"]
 
 #: Newer than every run.
 _NO_LIMIT = (1 << 63) - 1
@@ -90,6 +91,16 @@ class RunPlaces(NamedTuple):
     record_path: str = ""
 
 
+class ApplicationSettings(NamedTuple):
+    """What the last file of an application said that others than its runs must know."""
+
+    application: str
+    config_path: str
+    #: Seconds that its last success may be old; None = nobody expects anything.
+    expect_s: Optional[float]
+    retention: Retention
+
+
 @dataclass
 class NewRun:
     """What is known of a run before its first job."""
@@ -148,6 +159,11 @@ class History:
         return cls(database)
 
     @property
+    def database(self) -> DatabaseInterface:
+        """The connection, for the other modules of this folder."""
+        return self._database
+
+    @property
     def where(self) -> str:
         """The history's place, for messages."""
         return self._database.where
@@ -195,10 +211,11 @@ class History:
             run_id = database.insert(
                 "INSERT INTO runs (run_uuid, parent_run_id, application, status, reason, config_hash, config_path, "
                 "options, job_count, host, user_name, boot_id, runner_pid, runner_start, record_path, log_dir, "
-                "started_at) VALUES (?, ?, ?, 'RUNNING', '', ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?)",
+                "started_at, untold) VALUES (?, ?, ?, 'RUNNING', '', ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, ?)",
                 (new.run_uuid, new.parent_run_id, pipeline.application, pipeline.config_hash, pipeline.config_path,
                  _json(new.options), len(pipeline.jobs), new.host, new.user, new.boot_id, new.runner_pid,
-                 new.runner_start, new.started_at), "run_id")
+                 new.runner_start, new.started_at, int(bool(pipeline.notifications))), "run_id")
+            self._keep_application(pipeline)
             if place is not None:
                 places = place(run_id)
                 database.execute("UPDATE runs SET log_dir = ?, record_path = ? WHERE run_id = ?",
@@ -214,6 +231,21 @@ class History:
                 if ended != len(new.settled):
                     raise InternalError("this is a bug: jobs settled before the run are not its own, or twice")
         return run_id
+
+    def _keep_application(self, pipeline: Pipeline) -> None:
+        """Remember what others than the runs of an application must know of its file; inside a transaction."""
+        kept = pipeline.retention
+        values: Tuple[SqlValue, ...] = (pipeline.config_path, pipeline.expect_s, kept.runs, kept.age_s, kept.size_bytes)
+        columns = "config_path, expect_s, keep_runs, keep_s, keep_bytes"
+        found = self._database.fetchone("SELECT %s FROM applications WHERE application = ?" % columns,
+                                        (pipeline.application,))
+        if found is None:
+            self._database.execute("INSERT INTO applications (%s, application) VALUES (?, ?, ?, ?, ?, ?)" % columns,
+                                   values + (pipeline.application,))
+        elif tuple(found) != values:
+            self._database.execute(
+                "UPDATE applications SET config_path = ?, expect_s = ?, keep_runs = ?, keep_s = ?, keep_bytes = ? "
+                "WHERE application = ?", values + (pipeline.application,))
 
     def journal(self, run_id: int) -> "RunJournal":
         """Where the engine makes the events of a run durable.
@@ -353,6 +385,13 @@ class History:
         """The text of a configuration that was run, secret values replaced; None where none has that hash."""
         row = self._database.fetchone("SELECT config_text FROM configurations WHERE config_hash = ?", (config_hash,))
         return None if row is None else str(row[0])
+
+    def application_settings(self) -> List[ApplicationSettings]:
+        """What the last file of each application said that others must know, sorted by name."""
+        return [ApplicationSettings(row[0], row[1], row[2], Retention(row[3], row[4], row[5]))
+                for row in self._database.fetchall(
+                    "SELECT application, config_path, expect_s, keep_runs, keep_s, keep_bytes FROM applications "
+                    "ORDER BY application")]
 
     # ---- reading: jobs -------------------------------------------------------------------------------------------
 
@@ -578,6 +617,7 @@ class RunJournal:
             if event.run_id != self._run_id or database.execute(_END_RUN, values) != 1:
                 raise InternalError("this is a bug: run %d has ended before, or another is meant: %d"
                                     % (self._run_id, event.run_id))
+            count_run(database, self._run_id, event.status, event.at)
 
     def _set_attempts(self, sql: str, values: List[Tuple[SqlValue, ...]]) -> None:
         """Compare and set: where less was set than asked for, each attempt must at least be the one that is meant."""

@@ -9,7 +9,8 @@ from jobs.exceptions import InternalError
 
 __all__ = [
     "AttemptOutcome", "AttemptRecord", "Check", "Dependency", "EventRecord", "FAILURE_STATUSES", "FINAL_STATUSES",
-    "Job", "JobRecord", "JobResult", "JobStatus", "OverlapPolicy", "Pipeline", "RetryPolicy", "RunRecord", "RunStatus", "StopReason", "When",
+    "Deadline", "Job", "JobRecord", "JobResult", "JobStatus", "MailServer", "NOTIFY_ON", "NotificationRule", "OverlapPolicy", "Pipeline",
+    "Retention", "RetryPolicy", "RunRecord", "RunStatus", "StopReason", "When",
 ]
 
 
@@ -152,6 +153,63 @@ class RetryPolicy:
         return min(delay * (1.0 + self.jitter * (2.0 * unit_random - 1.0)), 10 * 365 * 86400.0)
 
 
+@dataclass(frozen=True)
+class Deadline:
+    """When a job is to have ended: seconds after the run's start, or minutes after midnight, local time."""
+
+    after_s: Optional[float] = None
+    clock_minutes: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        _require((self.after_s is None) != (self.clock_minutes is None), "a deadline of %r" % (self,))
+
+
+#: What a notification may be about.
+NOTIFY_ON = ("failure", "success", "recovery", "late", "retry", "lost", "always")
+
+
+@dataclass(frozen=True)
+class NotificationRule:
+    """Who hears of what. ``to`` is one destination: ``mailto:``, ``http(s)://`` or ``command:``."""
+
+    on: Tuple[str, ...]
+    to: str
+    #: The least time between two messages about the same cause; 0 = each one is sent.
+    every_s: float = 0.0
+    #: Template of the subject; "" = ours.
+    subject: str = ""
+    #: What a webhook's body is signed with; "" = not at all.
+    secret: str = ""
+
+    def __post_init__(self) -> None:
+        _require(bool(self.on) and set(self.on) <= set(NOTIFY_ON), "notification on %r" % (self.on,))
+        _require(self.to.partition(":")[0] in ("mailto", "http", "https", "command"), "notification to %r" % self.to)
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """Where mail is handed in. Port 465 speaks TLS from the first byte, 587 starts it; others start it if offered."""
+
+    host: str = "localhost"
+    port: int = 25
+    user: str = ""
+    password: str = ""
+    #: The sender's address; "" = ``executioner@`` and the name of the host.
+    sender: str = ""
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How much of an application is kept: runs, seconds, bytes of output; the first limit that is passed decides."""
+
+    runs: int = 1000
+    age_s: float = 90 * 86400.0
+    size_bytes: int = 10 << 30
+
+    def __post_init__(self) -> None:
+        _require(self.runs >= 1 and self.age_s > 0 and self.size_bytes >= 0, "retention %r" % (self,))
+
+
 @dataclass
 class Job:
     """One job, ready to run: defaults filled in, variables expanded, paths absolute."""
@@ -184,6 +242,9 @@ class Job:
     rerun_if_lost: bool = False
     #: Whether processes that the job leaves behind may live on.
     leave_running: bool = False
+    deadline: Optional[Deadline] = None
+    #: Text or URL that is shown with every failure.
+    runbook: str = ""
 
     def __post_init__(self) -> None:
         _require(bool(self.id), "a job without id")
@@ -230,6 +291,13 @@ class Pipeline:
     secret_values: Tuple[str, ...] = ()
     features: Dict[str, bool] = field(default_factory=dict)
     database_path: str = ""
+    notifications: Tuple[NotificationRule, ...] = ()
+    mail_server: MailServer = field(default_factory=MailServer)
+    #: How old the last success may become before somebody should look; None = nobody expects anything.
+    expect_s: Optional[float] = None
+    retention: Retention = field(default_factory=Retention)
+    #: A copy of the Prometheus text, readable for others; "" = none.
+    metrics_textfile: str = ""
 
     def __post_init__(self) -> None:
         _require(bool(self.application), "a pipeline without application")

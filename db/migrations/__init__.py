@@ -3,8 +3,9 @@ from typing import Tuple
 
 from db.migration import Migration
 from db.migrations.m0001_history import MIGRATION as _HISTORY
+from db.migrations.m0002_upkeep import MIGRATION as _UPKEEP
 
 __all__ = ["MIGRATIONS"]
 
 #: Every schema change there ever was; the last one's version is the schema that this program knows.
-MIGRATIONS: Tuple[Migration, ...] = (_HISTORY,)
+MIGRATIONS: Tuple[Migration, ...] = (_HISTORY, _UPKEEP)
