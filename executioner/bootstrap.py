@@ -39,6 +39,9 @@ def prepare():
         for name in NAMES:
             if not os.path.isfile(os.path.join(root, name, "__init__.py")):
                 return "the package %s is missing in %s: install or unpack all of Executioner again" % (name, root)
+        if sys.dont_write_bytecode or not os.access(root, os.W_OK):
+            from executioner.bytecode import keep
+            keep(NAMES + ("executioner",))
     for name in NAMES:
         place = _place(name)
         if place is not None and not place.startswith(root + os.sep):
