@@ -17,7 +17,7 @@ else:
         import signal
 
 __all__ = ["SystemClock", "chdir", "close", "kill", "killpg", "open_file", "signal", "stat", "unlink", "wait4",
-           "write"]
+           "waitid", "write"]
 
 open_file = os.open
 close = os.close
@@ -28,6 +28,8 @@ chdir = os.chdir
 kill = os.kill
 killpg = os.killpg
 wait4 = os.wait4
+#: Tells of an ended child and leaves it to be reaped; None where the system has no such call.
+waitid = getattr(os, "waitid", None)
 
 
 class SystemClock:

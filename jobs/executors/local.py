@@ -12,12 +12,13 @@ from types import ModuleType
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from jobs import system
-from jobs.command import HARMLESS_WORDS, encoded, program_on_path, shell_arguments, split_simple
 from jobs.exceptions import InternalError, StorageError
-from jobs.keeper import processes, record, verdict
+from jobs.executors.attempt_specs import SpecMaker
+from jobs.executors.newborn import Unsure, find_newborn, is_child
+from jobs.keeper import processes, record
 from jobs.keeper.launch import Launcher
 from jobs.keeper.messages import Channel
-from jobs.keeper.nursery import AttemptSpec, Nursery
+from jobs.keeper.nursery import Attempt, AttemptSpec, Nursery
 from jobs.keeper.spawn import Spawner
 from jobs.outcomes import Facts, lost_outcome, outcome_from_facts
 from jobs.ports import AttemptStart, Ended, ExecutorEvent, ExecutorNotice, Started, Withdrawn
@@ -28,13 +29,9 @@ __all__ = ["LocalExecutor"]
 _WATCH_EVERY_S = 0.02
 #: How long a keeper that has closed its end may take to be gone.
 _KEEPER_DEATH_S = 5.0
-#: How long a process that was being started when the keeper died is looked for.
-_NEWBORN_S = 0.5
 #: Keepers that died one after the other without having started anything.
 _DEATHS_IN_VAIN_MOST = 3
 _LONGEST_WAIT_S = 3600.0
-#: Longer texts are refused by the kernel (MAX_ARG_STRLEN of Linux, less the NUL).
-_TEXT_BYTES_MOST = 128 * 1024 - 1
 
 
 class _Open:
@@ -88,27 +85,19 @@ class LocalExecutor:
         self._unanswered = False
         self._deaths_in_vain = 0
         self._fatal = ""
-        self._is_subreaper = False
         self._survivors: List[str] = []
         self._closed = False
         self._adopted: Optional[Nursery] = None
         self._adopted_record: Optional[record.RecordWriter] = None
-        self._paths: Dict[Tuple[str, str], bool] = {}
-        self._path = environment.get("PATH", os.defpath)
-        self._has_pwd = "PWD" in environment
-        self._environment: Dict[bytes, bytes] = {}
-        self._spoilt = ""
-        for name, value in environment.items():
-            try:
-                self._environment[_variable(name)] = encoded(value)
-            except ValueError as error:
-                self._spoilt = "variable %s: %s" % (name, error)
+        self._specs = SpecMaker(environment, allow_shell)
         self._output_fd = _open_folder(output_dir)
         _make_record(self._record_path)
         self._launcher = Launcher(keeper_modules)
         self._keeper_pid = 0
         self._channel: Optional[Channel] = None
         self._launch()
+        # Now, while the keeper comes up: should it die, its jobs are to come to us.
+        self._is_subreaper = processes.become_subreaper()
 
     @property
     def keeper_pid(self) -> int:
@@ -119,7 +108,7 @@ class LocalExecutor:
 
     def start(self, starts: Sequence[AttemptStart]) -> None:
         """Queue attempts; each begins when one of the slots is free."""
-        specs = [self._spec(start) for start in starts]
+        specs = [self._specs.spec(start) for start in starts]
         for spec in specs:
             self._open[spec.token] = _Open(spec)
         self._send_specs(specs)
@@ -154,10 +143,6 @@ class LocalExecutor:
 
         :raises InternalError: where keepers die one after the other
         """
-        if not self._is_subreaper:
-            # Here and not at the start: the first jobs run meanwhile.
-            self._is_subreaper = True
-            processes.become_subreaper()
         deadline = None if timeout_s is None else time.monotonic() + max(0.0, timeout_s)
         while not self._events:
             if self._wait_once(deadline):
@@ -273,7 +258,7 @@ class LocalExecutor:
         except OSError as error:
             raise InternalError("the keeper process cannot be started: %s" % os.strerror(error.errno or 0))
         self._last_halt = 0
-        self._channel.send(("setup", os.fsencode(self._record_path), self._environment, self._free_slots(),
+        self._channel.send(("setup", os.fsencode(self._record_path), self._specs.environment, self._free_slots(),
                             self._on_runner_death, self._allow_shell, self._hup_ignored, self._open_files,
                             self._kill_patience_s))
 
@@ -329,13 +314,16 @@ class LocalExecutor:
             known = recorded.get(token)
             if self._adopted is not None and token in self._adopted.running:
                 continue
-            if known is None:
-                queued.append(one)
-            elif known.facts is not None:
+            if known is not None and known.facts is not None and known.has_ended:
                 self._import(one, known, known.facts)
-            elif self._adopt(one, known):
-                adopted += 1
-            else:
+                continue
+            try:
+                if known is None or not self._adopt(one, known):
+                    queued.append(one)
+                else:
+                    adopted += 1
+            except Unsure:
+                self._lose(one, known)
                 lost += 1
         self._events.append(ExecutorNotice(
             "error", "the keeper (pid %d) died; %d running jobs taken over, %d lost" % (pid, adopted, lost),
@@ -343,6 +331,8 @@ class LocalExecutor:
         if self._deaths_in_vain > _DEATHS_IN_VAIN_MOST:
             raise InternalError("the keeper process died %d times without starting anything%s" % (
                 self._deaths_in_vain, ": " + self._fatal if self._fatal else ""))
+        if self._adopted_record is not None:
+            self._adopted_record.flush()
         self._queue_again(queued, closing)
 
     def _queue_again(self, queued: Sequence[_Open], closing: bool) -> None:
@@ -372,52 +362,47 @@ class LocalExecutor:
         del self._open[one.spec.token]
         self._events.append(Ended(one.spec.token, outcome_from_facts(facts), needs_answer))
 
-    def _adopt(self, one: _Open, known: record.RecordedAttempt) -> bool:
-        """Watch a job of the dead keeper from here; False where it is lost."""
-        token = one.spec.token
-        born = (known.pid, known.pid_start)
-        if known.pid is None or known.pid_start is None:
-            found = self._find_newborn(one.spec, known)
-            born = found if found is not None else (None, None)
-        pid, pid_start = born
-        if pid is None or pid_start is None or not _is_child(pid, pid_start):
-            why = "the keeper died while starting it" if pid is None else (
-                "the keeper died, and its process did not come to us")
-            self._unanswered = True
-            del self._open[token]
-            self._events.append(Ended(token, lost_outcome(why, known.started_at), True))
-            facts: Facts = (token, "LOST", None, None, why, "", known.started_at, None, None, None, None, ())
-            self._own_record().ended(facts)
-            self._own_record().flush()
+    def _adopt(self, one: _Open, known: Optional[record.RecordedAttempt]) -> bool:
+        """Watch a job of the dead keeper from here; False where it had not been started.
+
+        :raises Unsure: where nobody can say what became of it
+        """
+        if known is None:
             return False
+        pid, pid_start = known.pid, known.pid_start
+        if pid is None or pid_start is None:
+            if not self._is_subreaper:
+                raise Unsure()
+            born = find_newborn(one.spec, known, self._is_known)
+            if born is None:
+                self._own_record().unstarted(known.token)
+                return False
+            pid, pid_start = born
+            self._own_record().process(known.token, pid, pid_start)
         if self._adopted is None:
             self._adopted = Nursery(self._own_record(), Spawner(), self._output_fd, {}, self._allow_shell,
                                     owns_children=False, kill_patience_s=self._kill_patience_s)
-        if known.pid is None:
-            self._own_record().process(token, pid, pid_start)
-        self._adopted.adopt(one.spec, pid, pid_start, known.started_at, known.started_mono)
+        attempt = Attempt(one.spec, pid, pid_start, known.started_at, known.started_mono)
+        if is_child(pid, pid_start):
+            self._adopted.adopt(attempt)
+        elif known.facts is not None and known.wait_status is not None:
+            self._adopted.adopt_ended(attempt, known.wait_status, known.facts)
+        else:
+            raise Unsure()
         if one.stop_reason:
-            self._adopted.stop(token, one.stop_reason, one.stop_immediately)
+            self._adopted.stop(known.token, one.stop_reason, one.stop_immediately)
         return True
 
-    def _find_newborn(self, spec: AttemptSpec, known: record.RecordedAttempt) -> Optional[Tuple[int, int]]:
-        """The process that the keeper was starting when it died: told by its mark, or where it is dead by all else."""
-        give_up_at = time.monotonic() + _NEWBORN_S
-        earliest = 0
-        if known.started_mono:
-            since_boot = processes.boot_time_s() - (time.monotonic() - known.started_mono)
-            earliest = int(since_boot * os.sysconf("SC_CLK_TCK"))
-        program = os.path.basename(spec.argv[0])[:15].decode("utf-8", "replace") if spec.argv else ""
-        while True:
-            for pid in processes.children_of(os.getpid()):
-                found = processes.stat_of(pid)
-                if found is None or found.start < earliest or found.session != pid or self._is_known(pid):
-                    continue
-                if found.name == program if found.is_dead else processes.mark_of(pid) == spec.token:
-                    return pid, found.start
-            if time.monotonic() >= give_up_at:
-                return None
-            time.sleep(0.005)
+    def _lose(self, one: _Open, known: Optional[record.RecordedAttempt]) -> None:
+        token = one.spec.token
+        why = "the keeper died while starting it"
+        if known is not None and known.pid is not None:
+            why = "the keeper died, and its process did not come to us"
+        started_at = known.started_at if known is not None else None
+        self._unanswered = True
+        del self._open[token]
+        self._events.append(Ended(token, lost_outcome(why, started_at), True))
+        self._own_record().ended((token, "LOST", None, None, why, "", started_at, None, None, None, None, ()))
 
     def _is_known(self, pid: int) -> bool:
         return self._adopted is not None and any(one.pid == pid for one in self._adopted.running.values())
@@ -459,79 +444,6 @@ class LocalExecutor:
                     self._events.append(Ended(facts[0], outcome_from_facts(facts), bool(event[2])))
             else:
                 self._translate(event)
-
-    # ---- from jobs to specs --------------------------------------------------------------------------------------
-
-    def _spec(self, start: AttemptStart) -> AttemptSpec:
-        job = start.job
-        argv: List[bytes] = []
-        environment: Dict[bytes, bytes] = {}
-        folder = stdin_path = b""
-        stdin_text: Optional[bytes] = None
-        via_shell = False
-        refusal: Optional[Tuple[Optional[int], str]] = None
-        try:
-            what = "variable"
-            for name, value in start.environment.items():
-                what = "variable %s" % name
-                environment[_variable(name)] = _bounded(encoded(value))
-            what = "command"
-            words, via_shell = self._words(job.command, start.environment.get("PATH", self._path))
-            argv = [_bounded(encoded(word)) for word in words]
-            what = "working folder"
-            folder = encoded(job.working_dir)
-            if self._has_pwd:
-                environment.setdefault(b"PWD", folder or b"/")
-            what = "standard input"
-            stdin_path = encoded(os.path.join(job.working_dir, job.stdin_path)) if job.stdin_path else b""
-            stdin_text = job.stdin_text.encode("utf-8", "surrogateescape") if job.stdin_text is not None else None
-            if self._spoilt:
-                refusal = (None, self._spoilt)
-            elif via_shell and not self._allow_shell:
-                refusal = (None, "the command needs a shell, and allow_shell is false")
-        except ValueError as error:
-            refusal = (126 if what == "command" else None, "%s: %s" % (what, error))
-        return AttemptSpec(
-            start.token, argv, via_shell, refusal, environment, folder, stdin_path, stdin_text, start.stdout_name,
-            start.stderr_name, start.timeout_s, start.timeout_reason,
-            "%s after %s" % (start.timeout_reason.replace("_", " "), verdict.limit_text(start.timeout_s)),
-            None, "", job.stop_signal, job.stop_grace_s, tuple(job.success_exit_codes), start.decides_alone,
-            job.output_limit_bytes, job.leave_running)
-
-    def _words(self, command: object, path: str) -> Tuple[Sequence[str], bool]:
-        """The argument vector of a command, and whether a shell runs it."""
-        if isinstance(command, tuple):
-            return command, False
-        text = str(command)
-        words = split_simple(text)
-        if words is not None and not (words and words[0] in HARMLESS_WORDS and not self._has(words[0], path)):
-            return words, False
-        return shell_arguments(text), True
-
-    def _has(self, name: str, path: str) -> bool:
-        known = self._paths.get((name, path))
-        if known is None:
-            known = self._paths[(name, path)] = program_on_path(name, path) is not None
-        return known
-
-
-def _variable(name: str) -> bytes:
-    data = encoded(name)
-    if not data or b"=" in data:
-        raise ValueError("%r is no name of a variable" % name)
-    return data
-
-
-def _bounded(data: bytes) -> bytes:
-    if len(data) > _TEXT_BYTES_MOST:
-        raise ValueError("it is too long: %d bytes, %d are allowed" % (len(data), _TEXT_BYTES_MOST))
-    return data
-
-
-def _is_child(pid: int, pid_start: int) -> bool:
-    """Whether that very process is a child of ours, dead or alive."""
-    found = processes.stat_of(pid)
-    return found is not None and found.start == pid_start and found.ppid == os.getpid()
 
 
 def _open_folder(path: str) -> int:

@@ -32,7 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, List, Optional, Sequence, Tuple
 
-__all__ = ["Keeper", "main"]
+__all__ = ["Keeper", "PROCESS_NAME", "main"]
 
 #: The oldest event waits so long for company.
 _GATHER_S = 0.01
@@ -40,7 +40,8 @@ _SHORTAGE_FIRST_S, _SHORTAGE_MOST_S = 0.05, 5.0
 #: How long a predecessor may hold the record while it dies.
 _RECORD_PATIENCE_S = 10.0
 _LONGEST_WAIT_S = 3600.0
-_NAME = b"exec-keeper"
+#: What ``ps`` shows; and what a process is called that the keeper has begun to start and that is no program yet.
+PROCESS_NAME = "exec-keeper"
 _PR_SET_NAME = 15
 
 
@@ -346,7 +347,7 @@ def _prepare_process(kept: "Sequence[int]") -> int:
         signal.signal(number, _ignore)
     if processes.become_subreaper():
         import ctypes
-        ctypes.CDLL(None).prctl(_PR_SET_NAME, _NAME, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, PROCESS_NAME.encode("ascii"), 0, 0, 0)
     return read_fd
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
     from resource import struct_rusage
     from jobs.keeper.processes import ProcessStat
-    from jobs.keeper.record import RecordWriter
+    from jobs.keeper.record import Facts, RecordWriter
     from jobs.keeper.spawn import Environment, Spawner
     # ("started", token, pid, pid_start, at) | ("ended", facts, needs_answer) | ("notice", level, text, context)
     NurseryEvent = Tuple[object, ...]
@@ -46,11 +46,14 @@ _ROUND_S, _ROUND_MOST_S = 0.001, 0.05
 #: How often a tree without its leader is looked at while it has its grace; its ends wake us as well.
 _LOOK_EVERY_S = 0.25
 _NEVER = float("inf")
+_CLD_EXITED = 1
+#: Look for the end of a child, and leave it.
+_PEEK = getattr(os, "WEXITED", 0) | os.WNOHANG | getattr(os, "WNOWAIT", 0)
+_ANY_CHILD = (getattr(os, "P_ALL", 0), 0)
 
 _SPEC_FIELDS = ("token", "argv", "via_shell", "refusal", "environment", "folder", "stdin_path", "stdin_text",
-                "stdout_name", "stderr_name", "timeout_s", "timeout_reason", "timeout_text", "deadline",
-                "deadline_reason", "stop_signal", "grace_s", "success_codes", "decides_alone", "output_limit",
-                "leave_running")
+                "stdout_name", "stderr_name", "timeout_s", "timeout_reason", "timeout_text", "stop_signal", "grace_s",
+                "success_codes", "decides_alone", "output_limit", "leave_running")
 
 
 class AttemptSpec:
@@ -61,9 +64,9 @@ class AttemptSpec:
     def __init__(self, token: str, argv: "Sequence[bytes]", via_shell: bool,
                  refusal: "Optional[Tuple[Optional[int], str]]", environment: "Environment", folder: bytes,
                  stdin_path: bytes, stdin_text: "Optional[bytes]", stdout_name: str, stderr_name: str,
-                 timeout_s: float, timeout_reason: str, timeout_text: str, deadline: "Optional[float]",
-                 deadline_reason: str, stop_signal: int, grace_s: float, success_codes: "Tuple[int, ...]",
-                 decides_alone: bool, output_limit: int, leave_running: bool) -> None:
+                 timeout_s: float, timeout_reason: str, timeout_text: str, stop_signal: int, grace_s: float,
+                 success_codes: "Tuple[int, ...]", decides_alone: bool, output_limit: int,
+                 leave_running: bool) -> None:
         self.token = token
         #: Empty for a command that says nothing: it succeeds without a process.
         self.argv = argv
@@ -81,9 +84,6 @@ class AttemptSpec:
         self.timeout_s = timeout_s
         self.timeout_reason = timeout_reason
         self.timeout_text = timeout_text
-        #: A further end, by the monotonic clock.
-        self.deadline = deadline
-        self.deadline_reason = deadline_reason
         self.stop_signal = stop_signal
         self.grace_s = grace_s
         self.success_codes = success_codes
@@ -141,9 +141,7 @@ class Attempt:
         """Work out when ``tick`` has to look at it again."""
         if self.stopping:
             return
-        spec = self.spec
-        self.wake_at = min(self.started_mono + spec.timeout_s, self.sizes_at,
-                           spec.deadline if spec.deadline is not None else _NEVER)
+        self.wake_at = min(self.started_mono + self.spec.timeout_s, self.sizes_at)
 
 
 class _Stray:
@@ -243,9 +241,19 @@ class Nursery:
         self._record.process(spec.token, pid, pid_start)
         self._take_in(attempt)
 
-    def adopt(self, spec: AttemptSpec, pid: int, pid_start: int, started_at: float, started_mono: float) -> None:
+    def adopt(self, attempt: Attempt) -> None:
         """Take over a child of this process that another nursery had started."""
-        self._take_in(Attempt(spec, pid, pid_start, started_at, started_mono))
+        self._take_in(attempt)
+
+    def adopt_ended(self, attempt: Attempt, wait_status: int, facts: "Facts") -> None:
+        """Take over an attempt whose first process another nursery has reaped; of its tree something may be left."""
+        self._take_in(attempt)
+        attempt.status, attempt.stop_reason = wait_status, facts[5]
+        if attempt.stop_reason == attempt.spec.timeout_reason:
+            attempt.stop_text = attempt.spec.timeout_text
+        attempt.ended_at = facts[7] or attempt.started_at
+        attempt.ended_mono = attempt.started_mono + (facts[8] or 0.0)
+        self._after_leader(self._leader_ended(attempt))
 
     def stop(self, token: str, reason: str, immediately: bool = False, text: str = "") -> None:
         """Stop an attempt; one that is not known (any more) is none of our business. The first reason is kept."""
@@ -452,22 +460,44 @@ class Nursery:
             # Others in this process may have children too, and wait for them.
             for pid in list(self._leaders) + list(self._strays):
                 try:
-                    found = system.wait4(pid, os.WNOHANG)
-                    if found[0]:
+                    found = self._reap_one(pid)
+                    if found is not None:
                         yield found
                 except ChildProcessError:
                     self._forget(pid)
             return
         while True:
             try:
-                found = system.wait4(-1, os.WNOHANG)
+                found = self._reap_one(-1)
             except ChildProcessError:
                 for pid in list(self._leaders) + list(self._strays):
                     self._forget(pid)
                 return
-            if not found[0]:
+            if found is None:
                 return
             yield found
+
+    def _reap_one(self, pid: int) -> "Optional[Tuple[int, int, struct_rusage]]":
+        """As ``wait4``. How a leader ended is recorded before it is reaped: after that, nobody else could learn it."""
+        if system.waitid is not None:
+            ended = system.waitid(*_ANY_CHILD if pid < 0 else (os.P_PID, pid), _PEEK)
+            if ended is None:
+                return None
+            pid = ended.si_pid
+            attempt = self._leaders.get(pid)
+            if attempt is not None:
+                status = ended.si_status << 8 if ended.si_code == _CLD_EXITED else ended.si_status
+                self._record_exit(attempt, status)
+        found = system.wait4(pid, os.WNOHANG)
+        return found if found[0] else None
+
+    def _record_exit(self, attempt: Attempt, wait_status: int) -> None:
+        attempt.ended_at, attempt.ended_mono = time.time(), time.monotonic()
+        spec = attempt.spec
+        status = verdict.judge(wait_status, spec.success_codes, attempt.stop_reason, via_shell=spec.via_shell)[0]
+        self._record.exited(spec.token, wait_status, status, attempt.stop_reason, attempt.started_at, attempt.ended_at,
+                            attempt.ended_mono - attempt.started_mono)
+        self._record.flush()
 
     def _forget(self, pid: int) -> None:
         self._strays.pop(pid, None)
@@ -478,7 +508,8 @@ class Nursery:
     def _leader_ended(self, attempt: Attempt) -> Attempt:
         del self._leaders[attempt.pid]
         attempt.has_leader = False
-        attempt.ended_at, attempt.ended_mono = time.time(), time.monotonic()
+        if not attempt.ended_mono:
+            attempt.ended_at, attempt.ended_mono = time.time(), time.monotonic()
         return attempt
 
     def _after_leader(self, attempt: Attempt) -> None:
@@ -509,8 +540,6 @@ class Nursery:
         spec = attempt.spec
         if now >= attempt.started_mono + spec.timeout_s:
             self.stop(spec.token, spec.timeout_reason, text=spec.timeout_text)
-        elif spec.deadline is not None and now >= spec.deadline:
-            self.stop(spec.token, spec.deadline_reason)
         elif now >= attempt.sizes_at:
             self._check_sizes(attempt, now)
         attempt.plan_wake()

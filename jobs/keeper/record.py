@@ -1,26 +1,29 @@
 """The record file of a run: what the keeper started and how it ended, in lines that outlive runner and keeper.
 
 Format 1, plain ASCII. A line is a kind, a token, and ``name=value`` pairs, and ends with `` .``: a line without that
-end was torn and
-tells nothing. Values are percent-encoded; a pair that is missing was empty or unknown::
+end was torn and tells nothing. Values are percent-encoded; a pair that is missing was empty or unknown::
 
     executioner-record 1 boot=<boot id> keeper=<pid> keeper_start=<clock ticks since boot> at=<epoch seconds> .
     started TOKEN at=1700000000.123456 mono=5123.123456 .
     process TOKEN pid=4711 pid_start=512345 .
     unstarted TOKEN .
+    exited TOKEN wait_status=0 status=SUCCESS at=... started_at=... duration_s=... .
     ended TOKEN status=SUCCESS exit_code=0 ... .
     closed - at=1700000009.000000 .
 
 ``started`` stands there before the process exists; ``unstarted`` takes it back (the system was short of something,
-and it is tried again); ``ended`` stands there before the runner is told. A first line is added by each keeper of the
-run. The keeper holds an ``flock`` on the file as long as it lives: who can take it knows that no keeper is left.
-Nothing is synchronised to the disk: after a power cut another boot id tells that the last lines may be missing.
+and it is tried again). ``exited`` stands there before the first process is reaped, so that its status is never known
+to a keeper alone; ``ended``, with all that is known when the whole tree is gone, before the runner is told. A first
+line is added by each keeper of the run. The keeper holds an ``flock`` on the file as long as it lives: who can take it
+knows that no keeper is left. Nothing is synchronised to the disk: after a power cut another boot id tells that the
+last lines may be missing.
 """
 import errno
 import fcntl
 import os
 
 from jobs import system
+from jobs.keeper import verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,6 +106,13 @@ class RecordWriter:
         """The attempt was not started after all; it may be later."""
         self._pending += b"unstarted %s .\n" % _quoted(token)
 
+    def exited(self, token: str, wait_status: int, status: str, stop_reason: str, started_at: float, at: float,
+               duration_s: float) -> None:
+        """The attempt's first process has ended and is about to be reaped: from then on nobody else can learn how."""
+        self._pending += (
+            b"exited %s wait_status=%d status=%s stop_reason=%s started_at=%.6f at=%.6f duration_s=%.6f .\n" % (
+                _quoted(token), wait_status, status.encode("ascii"), _quoted(stop_reason), started_at, at, duration_s))
+
     def ended(self, facts: "Facts") -> None:
         """The attempt is over."""
         line = [b"ended " + _quoted(facts[0])]
@@ -139,7 +149,8 @@ class RecordWriter:
 class RecordedAttempt:
     """What the record tells about one attempt."""
 
-    __slots__ = ("token", "started_at", "started_mono", "pid", "pid_start", "facts", "boot_id")
+    __slots__ = ("token", "started_at", "started_mono", "pid", "pid_start", "wait_status", "facts", "has_ended",
+                 "boot_id")
 
     def __init__(self, token: str) -> None:
         self.token = token
@@ -150,8 +161,13 @@ class RecordedAttempt:
         self.pid: "Optional[int]" = None
         #: Start time of the process in clock ticks since boot.
         self.pid_start: "Optional[int]" = None
-        #: How it ended, in the order of ENDED_FIELDS; None while that is not known.
+        #: As ``wait4`` gave it, where the first process has ended.
+        self.wait_status: "Optional[int]" = None
+        #: How it ended, in the order of ENDED_FIELDS; None while that is not known. Where the keeper died before it
+        #: had told all, what it knew: of the tree below the first process nothing is said then.
         self.facts: "Optional[Facts]" = None
+        #: Whether that was all, its tree gone or its survivors named.
+        self.has_ended = False
         #: The boot during which it was started.
         self.boot_id = ""
 
@@ -214,7 +230,7 @@ def _absorb(run: RecordedRun, line: bytes) -> None:
         run.keeper_start, run.closed = int(pairs["keeper_start"]), False
     elif kind == b"closed":
         run.closed = True
-    elif kind in (b"started", b"process", b"unstarted", b"ended"):
+    elif kind in (b"started", b"process", b"unstarted", b"exited", b"ended"):
         token = _unquoted(words[1])
         attempt = run.attempts.get(token)
         if attempt is None:
@@ -226,8 +242,19 @@ def _absorb(run: RecordedRun, line: bytes) -> None:
             attempt.pid, attempt.pid_start = int(pairs["pid"]), int(pairs["pid_start"])
         elif kind == b"unstarted":
             del run.attempts[token]
+        elif kind == b"exited":
+            attempt.wait_status, attempt.facts = int(pairs["wait_status"]), _facts_of_exit(token, pairs)
         else:
-            attempt.facts = _facts(token, pairs)
+            attempt.facts, attempt.has_ended = _facts(token, pairs), True
+
+
+def _facts_of_exit(token: str, pairs: "Mapping[str, str]") -> "Facts":
+    wait_status, status = int(pairs["wait_status"]), pairs["status"]
+    stop_reason = pairs.get("stop_reason", "")
+    success_codes = (os.WEXITSTATUS(wait_status),) if status == "SUCCESS" else ()
+    _, exit_code, ended_by, reason = verdict.judge(wait_status, success_codes, stop_reason)
+    return (token, status, exit_code, ended_by, reason, stop_reason, float(pairs["started_at"]), float(pairs["at"]),
+            float(pairs["duration_s"]), None, None, ())
 
 
 def _facts(token: str, pairs: "Mapping[str, str]") -> "Facts":

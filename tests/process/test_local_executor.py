@@ -361,13 +361,14 @@ def test_a_time_limit_fires(case: Case, reason: str, status: str) -> None:
 
 def test_an_exit_of_its_own_after_the_limit_is_a_timeout(case: Case) -> None:
     """A job that ends with success when it is told to stop has not succeeded."""
-    outcome = case.run(["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"], timeout_s=0.3)
+    outcome = case.run(["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"], timeout_s=0.3)
     assert (outcome.status, outcome.exit_code, outcome.signal) == (JobStatus.TIMEOUT, 0, None)
 
 
 def test_cancel_and_the_stop_signal_of_a_job(case: Case) -> None:
     """The job's own stop signal, and CANCELLED."""
-    case.go("a", "trap 'echo int; exit 7' INT; echo ready; sleep 60 & wait", stop_signal=int(signal.SIGINT))
+    case.go("a", "trap 'echo int; exit 7' INT; echo ready; while :; do sleep 0.05; done", stop_signal=int(signal.SIGINT),
+            stop_grace_s=0.3)
     wait_until(lambda: (case.output / "a.out").exists() and case.stdout("a"), "the job is ready")
     case.until(lambda: "a" in case.started, "told as started")
     case.executor.stop("a", "cancel")

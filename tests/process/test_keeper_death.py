@@ -1,0 +1,192 @@
+"""The keeper is killed: its jobs come back to the runner, with their true exit statuses, and the run goes on."""
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+import faulty_keeper
+from executor_case import Case, processes_with, wait_until
+from faulty_keeper import crashing, stillborn
+from jobs.exceptions import InternalError
+from jobs.keeper.record import is_keeper_alive, read_record
+from jobs.models import JobStatus
+
+pytestmark = pytest.mark.needs_linux
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Iterator[Case]:
+    """An executor, closed after the test, with nothing left of it."""
+    found = Case(tmp_path)
+    yield found
+    assert found.close() == []
+
+
+def kill_keeper(case: Case) -> None:
+    """As the kernel does it to a process in the way of another."""
+    case.wait(0.0)
+    os.kill(case.executor.keeper_pid, signal.SIGKILL)
+
+
+def test_running_jobs_keep_their_true_outcomes(case: Case) -> None:
+    """Ended or not yet when the keeper died: each exit code is told as it was."""
+    os.mkfifo(str(case.folder / "gate"))
+    case.go("one", "read line < gate; exit 41")
+    case.go("two", "exec sleep 0.3")
+    case.go("gone", ["/bin/sh", "-c", "kill -9 $$"])
+    case.until(lambda: len(case.started) == 3 and "gone" in case.outcomes, "they run")
+    os.kill(case.executor.keeper_pid, signal.SIGSTOP)
+    wait_until(lambda: not any("sleep 0.3" in line for line in processes_with("two").values()), "the second has ended")
+    kill_keeper(case)
+    case.until(lambda: case.notices, "the death is noticed")
+    (case.folder / "gate").write_text("go\n")
+    case.finish()
+    assert {name: (outcome.status, outcome.exit_code) for name, outcome in case.outcomes.items()} == {
+        "one": (JobStatus.FAILED, 41), "two": (JobStatus.SUCCESS, 0), "gone": (JobStatus.FAILED, None)}
+    assert [notice.message for notice in case.notices][0].endswith("died; 2 running jobs taken over, 0 lost")
+    assert case.outcomes["two"].cpu_s is not None and case.outcomes["two"].duration_s is not None
+    recorded = read_record(str(case.record)).attempts
+    assert {name: attempt.facts and attempt.facts[1] for name, attempt in recorded.items()} == {
+        "one": JobStatus.FAILED, "two": JobStatus.SUCCESS, "gone": JobStatus.FAILED}
+
+
+def test_the_queue_goes_on_with_a_new_keeper(tmp_path: Path) -> None:
+    """What had not begun is started by the next keeper, in order, and never twice."""
+    case = Case(tmp_path, slots=2)
+    case.start(*[case.attempt("j%d" % number, "echo %d >> ledger; sleep 0.1" % number) for number in range(10)])
+    case.until(lambda: len(case.outcomes) >= 2, "the first ones")
+    first = case.executor.keeper_pid
+    kill_keeper(case)
+    case.finish()
+    assert case.executor.keeper_pid not in (0, first)
+    assert is_keeper_alive(str(case.record))
+    assert case.close() == []
+    assert Counter((tmp_path / "ledger").read_text().split()) == Counter(str(number) for number in range(10))
+    assert {outcome.status for outcome in case.outcomes.values()} == {JobStatus.SUCCESS}
+    assert read_record(str(case.record)).closed and not is_keeper_alive(str(case.record))
+
+
+def test_time_limits_and_trees_of_adopted_jobs(case: Case) -> None:
+    """A limit counts from the start, whoever watches; what escaped is found."""
+    nonce = "1%d.25" % os.getpid()
+    before = time.monotonic()
+    case.go("late", "setsid sleep %s & (setsid sleep %s &); trap '' TERM; while :; do sleep 0.1; done" % (nonce, nonce),
+            timeout_s=1.0, stop_grace_s=0.3)
+    case.go("leaves", "(setsid sleep %s &); sleep 0.6; exit 0" % nonce, stop_grace_s=0.3)
+    case.until(lambda: len(case.started) == 2, "they run")
+    wait_until(lambda: len([1 for line in processes_with(nonce).values() if line.startswith("sleep")]) == 3, "they are away")
+    kill_keeper(case)
+    case.finish(10)
+    assert 1.2 < time.monotonic() - before < 3
+    assert (case.outcomes["late"].status, case.outcomes["late"].signal) == (JobStatus.TIMEOUT, "SIGKILL")
+    assert case.outcomes["leaves"].status == JobStatus.SUCCESS
+    assert processes_with(nonce) == {}
+
+
+def test_stops_are_not_forgotten(case: Case) -> None:
+    """A stop asked for before and one asked for after the keeper's death."""
+    for name in ("before", "after"):
+        case.go(name, "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done")
+    for name in ("before", "after"):
+        wait_until(lambda name=name: (case.output / (name + ".out")).exists() and case.stdout(name), "up")
+    case.until(lambda: len(case.started) == 2, "they run")
+    os.kill(case.executor.keeper_pid, signal.SIGSTOP)
+    case.executor.stop("before", "cancel")
+    kill_keeper(case)
+    case.until(lambda: case.notices, "the death is noticed")
+    case.executor.stop("after", "run_timeout")
+    case.finish(10)
+    assert [(case.outcomes[name].status, case.outcomes[name].exit_code) for name in ("before", "after")] == [
+        (JobStatus.CANCELLED, 9), (JobStatus.TIMEOUT, 9)]
+
+
+def test_a_withdrawal_is_not_forgotten(tmp_path: Path) -> None:
+    """What was to be given back is given back though the keeper never heard of it."""
+    case = Case(tmp_path, slots=1)
+    case.start(case.attempt("runs", "sleep 0.3"), case.attempt("waits", "echo x > ran"))
+    case.until(lambda: "runs" in case.started, "it runs")
+    os.kill(case.executor.keeper_pid, signal.SIGSTOP)
+    case.executor.withdraw()
+    kill_keeper(case)
+    case.finish()
+    assert case.close() == []
+    assert case.withdrawn == ["waits"] and case.order == ["runs"] and not (tmp_path / "ran").exists()
+
+
+def test_a_failure_of_an_adopted_job_halts_the_new_keeper(tmp_path: Path) -> None:
+    """Nothing more starts until it is answered; slots that adopted jobs fill are not given twice."""
+    case = Case(tmp_path, slots=2)
+    case.answers_halts = False
+    os.mkfifo(str(tmp_path / "gate"))
+    case.start(case.attempt("bad", "read line < gate; exit 1"), case.attempt("runs", "sleep 0.5"),
+               case.attempt("next", "echo x >> ran"))
+    case.until(lambda: len(case.started) == 2, "they run")
+    kill_keeper(case)
+    case.until(lambda: case.notices, "the death is noticed")
+    case.go("further", "echo y >> ran")
+    for _ in range(4):
+        case.wait(0.05)
+    assert not (tmp_path / "ran").exists(), "both slots are taken"
+    (tmp_path / "gate").write_text("go\n")
+    case.until(lambda: len(case.outcomes) == 2, "both ended")
+    for _ in range(4):
+        case.wait(0.05)
+    assert case.halted == ["bad"] and not (tmp_path / "ran").exists()
+    case.executor.proceed()
+    case.finish()
+    assert case.close() == []
+    assert (tmp_path / "ran").read_text() == "x\ny\n"
+
+
+def test_killed_again_and_again(tmp_path: Path) -> None:
+    """Short jobs, many kills at random moments: each job is run once, none is lost, each outcome is true."""
+    seed = random.randrange(10**6)
+    rnd = random.Random(seed)
+    case = Case(tmp_path, slots=3)
+    count = 150
+    starts = [case.attempt("j%d" % number, ["/bin/sh", "-c", "echo %d >> ledger; exit %d" % (number, number % 7)])
+              for number in range(count)]
+    kills = 0
+    next_kill = time.monotonic()
+    known = 0
+    while starts or case.open:
+        while starts and len(case.open) < 12:
+            case.start(starts.pop(0))
+        case.wait(0.01)
+        if time.monotonic() >= next_kill and len(case.started) > known and kills < 12:
+            os.kill(case.executor.keeper_pid, signal.SIGKILL)
+            kills += 1
+            known = len(case.started)
+            next_kill = time.monotonic() + rnd.uniform(0.0, 0.08)
+    assert case.close() == []
+    assert kills >= 3
+    ran = Counter((tmp_path / "ledger").read_text().split())
+    assert [name for name, times in ran.items() if times > 1] == [], seed
+    wrong = {name: outcome.reason for name, outcome in case.outcomes.items() if outcome.exit_code != int(name[1:]) % 7}
+    assert wrong == {} and len(ran) == count, seed
+
+
+def test_a_keeper_that_never_comes_up_is_a_clear_error(tmp_path: Path) -> None:
+    """Not an endless row of keepers."""
+    case = Case(tmp_path, keeper_modules=[faulty_keeper, stillborn])
+    case.go("a", "true")
+    with pytest.raises(InternalError) as raised:
+        case.finish(10)
+    assert raised.value.message.startswith("the keeper process died 4 times without starting anything")
+    assert "ZeroDivisionError" in raised.value.message
+    assert case.close() == []
+
+
+def test_a_crash_of_the_keeper_is_told_with_its_cause(tmp_path: Path) -> None:
+    """An error of ours inside the keeper ends it like a kill does, and says why."""
+    case = Case(tmp_path, keeper_modules=[faulty_keeper, crashing])
+    case.go("a", "sleep 1.3; exit 4")
+    case.finish()
+    assert case.close() == []
+    assert (case.outcomes["a"].status, case.outcomes["a"].exit_code) == (JobStatus.FAILED, 4)
+    assert any("crash for a test" in notice.message for notice in case.notices)
