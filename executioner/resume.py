@@ -7,6 +7,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Un
 
 from config.pipeline import LoadResult
 from db.history import History
+from db.truth import true_jobs, true_run
 from jobs.engine import RunOutcome
 from jobs.events import JobEnded
 from jobs.exceptions import EXIT_OK, ConfigurationError
@@ -15,6 +16,10 @@ from jobs.models import FAILURE_STATUSES, JobRecord, JobStatus, Pipeline, RunRec
 from jobs.scheduler import Given
 
 __all__ = ["Prepared", "ResumeOptions", "plan_lines", "prepare_resume", "settled_events"]
+
+#: Why a job is not in this resume. Unlike ``NOT_SELECTED`` of a first run it binds no later resume.
+LEFT_OUT = "left out of this resume"
+
 
 class Prepared(NamedTuple):
     """A run as it is about to be made."""
@@ -48,7 +53,8 @@ def prepare_resume(history: History, options: ResumeOptions, current: Pipeline,
     :raises ConfigurationError: where the parent cannot be resumed so
     """
     parent = _parent(history, options.run, current.application)
-    if parent.status == RunStatus.SUCCESS:
+    before = {job.job_id: job for job in true_jobs(history, parent)}
+    if parent.status == RunStatus.SUCCESS and not any(job.reason == LEFT_OUT for job in before.values()):
         return RunOutcome(RunStatus.SUCCESS, EXIT_OK, "run %d succeeded; there is nothing to resume" % parent.run_id)
     missing = sorted(set(_names(parent.options.get("env"))) - environment_given)
     if missing:
@@ -58,9 +64,9 @@ def prepare_resume(history: History, options: ResumeOptions, current: Pipeline,
     if parent.config_hash != current.config_hash and not options.with_current_config:
         pipeline = _kept_pipeline(history, parent, load_kept)
     graph = Graph(pipeline.jobs)
-    given = _given(history, parent, pipeline, graph, options)
+    given = _given(history, parent, before, pipeline, options)
     for position, one in left_out(pipeline, graph).items():
-        given.setdefault(position, one)
+        given.setdefault(position, _for_now(one))
     return Prepared(pipeline, graph, given, parent.run_id)
 
 
@@ -74,7 +80,8 @@ def plan_lines(history: History, prepared: Prepared, current: Pipeline, differen
         parent_id, current.application, len(runs),
         sum(1 for one in prepared.given.values() if one.status == JobStatus.SUCCESS),
         sum(1 for one in prepared.given.values() if one.status != JobStatus.SUCCESS))]
-    before = {job.job_id: job for job in history.jobs(parent_id)}
+    parent = history.run(parent_id, with_jobs=False)
+    before = {job.job_id: job for job in true_jobs(history, parent)} if parent is not None else {}
     for job_id in runs:
         old = before.get(job_id)
         lines.append("  run   %s  (%s)" % (job_id, "%s: %s" % (old.status, old.reason) if old is not None else "new"))
@@ -94,6 +101,7 @@ def _parent(history: History, text: str, application: str) -> RunRecord:
     if parent is None or parent.application != application:
         raise ConfigurationError("run %d is one of %s, this file is of %s" % (
             run_id, parent.application if parent is not None else "nobody", application))
+    parent = true_run(history, parent)
     if parent.status == RunStatus.RUNNING:
         raise ConfigurationError("run %d still runs" % run_id)
     return parent
@@ -111,10 +119,10 @@ def _kept_pipeline(history: History, parent: RunRecord, load_kept: Callable[[str
     return loaded.pipeline
 
 
-def _given(history: History, parent: RunRecord, pipeline: Pipeline, graph: Graph,
+def _given(history: History, parent: RunRecord, before: Dict[str, JobRecord], pipeline: Pipeline,
            options: ResumeOptions) -> Dict[int, Given]:
-    before = {job.job_id: job for job in history.jobs(parent.run_id)}
     marks = history.marks(parent.run_id)
+    done = _done_earlier(history, parent, {job.id for job in pipeline.jobs}.difference(before))
     for job_id in options.rerun_lost:
         if job_id not in before or before[job_id].status != JobStatus.LOST:
             raise ConfigurationError("--rerun-lost: %s is not LOST in run %d%s" % (
@@ -124,6 +132,8 @@ def _given(history: History, parent: RunRecord, pipeline: Pipeline, graph: Graph
     for position, job in enumerate(pipeline.jobs):
         old = before.get(job.id)
         if old is None:
+            if job.id in done:
+                given[position] = done[job.id]
             continue
         if job.id in marks:
             given[position] = Given(JobStatus.SUCCESS, "marked as success in run %d by %s: %s" % (
@@ -137,17 +147,40 @@ def _given(history: History, parent: RunRecord, pipeline: Pipeline, graph: Graph
 
 def _decided(old: JobRecord, parent: RunRecord, reruns_lost: bool, failed_only: bool) -> Optional[Given]:
     if old.status == JobStatus.SUCCESS:
-        reason = old.reason if old.reason.startswith(("kept from run ", "marked as success in run ")) else \
-            "kept from run %d" % parent.run_id
-        return Given(JobStatus.SUCCESS, reason)
+        return Given(JobStatus.SUCCESS, _kept(old, parent))
     if old.status == JobStatus.SKIPPED and old.reason in (NOT_SELECTED, SKIPPED_BY_OPTION):
         return Given(JobStatus.SKIPPED, old.reason, counts_as_met=old.reason == NOT_SELECTED)
     if old.status == JobStatus.LOST and not reruns_lost:
         return Given(JobStatus.LOST, "nobody knows how it ended in run %d; decide with `executioner mark-success %d %s` or "
                      "`--rerun-lost %s`" % (parent.run_id, parent.run_id, old.job_id, old.job_id))
     if failed_only and old.status not in FAILURE_STATUSES:
-        return Given(JobStatus.SKIPPED, NOT_SELECTED, counts_as_met=True)
+        return Given(JobStatus.SKIPPED, LEFT_OUT, counts_as_met=True)
     return None
+
+
+def _for_now(one: Given) -> Given:
+    """What is not selected in a resume is left out of it alone."""
+    return Given(one.status, LEFT_OUT, True) if one.reason == NOT_SELECTED else one
+
+
+def _done_earlier(history: History, parent: RunRecord, job_ids: Set[str]) -> Dict[str, Given]:
+    """Of jobs that the parent did not have: those that a run before it in the chain has as a success."""
+    done: Dict[str, Given] = {}
+    for run in history.chain(parent.run_id)[1:] if job_ids else ():
+        marks = history.marks(run.run_id)
+        for job in history.jobs(run.run_id):
+            if job.job_id in job_ids and job.job_id not in done:
+                if job.job_id in marks:
+                    done[job.job_id] = Given(JobStatus.SUCCESS, "marked as success in run %d by %s: %s" % (
+                        run.run_id, marks[job.job_id].who, marks[job.job_id].why))
+                elif job.status == JobStatus.SUCCESS:
+                    done[job.job_id] = Given(JobStatus.SUCCESS, _kept(job, run))
+    return done
+
+
+def _kept(job: JobRecord, run: RunRecord) -> str:
+    already = job.reason.startswith(("kept from run ", "marked as success in run "))
+    return job.reason if already else "kept from run %d" % run.run_id
 
 
 def _names(value: object) -> List[str]:

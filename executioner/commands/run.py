@@ -67,9 +67,9 @@ def execute(arguments: Arguments, console: Console) -> int:
     if console.err.is_terminal and not arguments.flag("quiet"):
         for line in warnings:
             console.err.line(line)
-    if arguments.flag("dry_run"):
-        return _rehearse(arguments, console, pipeline)
     prepare = _preparation(arguments, console, pipeline)
+    if arguments.flag("dry_run"):
+        return _rehearse(arguments, console, pipeline, prepare)
     text_log = log_format == "text" or (log_format is None and not pipeline.features.get("structured_logging", True))
     home = locate(arguments.one("home"), console.environ)
     return _run(arguments, console, home, pipeline, prepare, warnings, text_log)
@@ -201,16 +201,17 @@ def _print_json(console: Console, runner: "Runner", outcome: "RunOutcome") -> No
         console.out.line(line)
 
 
-def _rehearse(arguments: Arguments, console: Console, pipeline: "Pipeline") -> int:
+def _rehearse(arguments: Arguments, console: Console, pipeline: "Pipeline", prepare: "Preparation") -> int:
     """What would run, in the order in which it would start."""
     from executioner.rehearsal import rehearse
     from executioner.render import command_text, count_text, one_line, run_json_lines, table
+    from executioner.resume import Prepared
     from jobs.masking import Masker
 
-    from jobs.graph import Graph
-
-    graph = Graph(pipeline.jobs)
-    given = given_jobs(selection(arguments, pipeline, graph), len(pipeline.jobs))
+    prepared = _prepared_to_look(arguments, console, pipeline, prepare)
+    if not isinstance(prepared, Prepared):
+        return prepared.exit_code
+    pipeline, graph, given = prepared.pipeline, prepared.graph, prepared.given
     rehearsal = rehearse(pipeline, graph, given, {})
     if arguments.flag("json"):
         jobs: List[Dict[str, Optional[object]]] = [_dry_job(graph.ids[step.position], "PENDING", "would run")
@@ -233,6 +234,21 @@ def _rehearse(arguments: Arguments, console: Console, pipeline: "Pipeline") -> i
     for line in table(("ORDER", "JOB", "COMMAND"), rows, right=(0,)):
         console.out.line(line)
     return EXIT_OK
+
+
+def _prepared_to_look(arguments: Arguments, console: Console, pipeline: "Pipeline",
+                      prepare: "Preparation") -> "Union[Prepared, RunOutcome]":
+    """What a run would do; nothing is settled and nothing written for it."""
+    from db.history import History
+    from executioner.resume import Prepared
+    from jobs.graph import Graph
+
+    if not arguments.flag("resume"):
+        graph = Graph(pipeline.jobs)
+        return Prepared(pipeline, graph, given_jobs(selection(arguments, pipeline, graph), len(pipeline.jobs)))
+    home = locate(arguments.one("home"), console.environ)
+    with History.open(pipeline.database_path or home.history, readonly=True) as history:
+        return prepare(history)
 
 
 def _dry_job(job_id: str, status: str, reason: str) -> Dict[str, Optional[object]]:
