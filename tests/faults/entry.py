@@ -1,7 +1,7 @@
 """The command with one call to the operating system that fails: ``entry.py CHECKOUT run CONFIG ...``.
 
 ``FAULTS_PLAN`` is JSON: ``{"where": "runner" | "keeper", "site": NAME, "at": N, "errno": E, "lasting": bool, "kill": bool}``:
-the N-th call of that name fails with E, or all from it on, or the process is killed there. ``FAULTS_COUNT`` names a file to
+the N-th call of that name fails with E, or all for a second and a half, or the process is killed there. ``FAULTS_COUNT`` names a file to
 which runner and keeper append how many calls of each name they made. Nothing in the product knows of this.
 """
 import atexit
@@ -10,7 +10,10 @@ import os
 import signal
 import stat
 import sys
+import time
 
+#: How long a lasting failure lasts.
+LASTS_S = 1.5
 #: What fails, and whether only on regular files: a pipe is never full of disk.
 RUNNER_SITES = {"open": False, "write": True, "pwrite": True, "fsync": False, "mkdir": False, "rename": False,
                 "replace": False, "unlink": False, "ftruncate": True, "pipe": False, "posix_spawn": False, "stat": False,
@@ -36,8 +39,11 @@ def failing(name, real, only_files, plan, counts):
             except OSError:
                 return real(*arguments, **options)
         counts[name] = counts.get(name, 0) + 1
-        if plan.get("where") == "runner" and plan["site"] == name and (
-                counts[name] == plan["at"] or plan.get("lasting") and counts[name] > plan["at"]):
+        if plan.get("where") != "runner" or plan["site"] != name:
+            return real(*arguments, **options)
+        if counts[name] == plan["at"]:
+            plan["until"] = time.monotonic() + LASTS_S
+        if counts[name] == plan["at"] or plan.get("lasting") and time.monotonic() < plan.get("until", 0):
             if plan.get("kill"):
                 os.kill(os.getpid(), signal.SIGKILL)
             raise OSError(plan["errno"], os.strerror(plan["errno"]))

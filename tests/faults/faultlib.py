@@ -254,12 +254,12 @@ def cmdline_of(pid):
         return []
 
 
-def marked(mark, of_jobs=False):
+def marked(mark, of_jobs=False, variable=MARK):
     """Pids of the living processes that carry our mark in their environment.
 
     :param of_jobs: only those that are an attempt's: runner and keeper have no EXECUTIONER_JOB_ID
     """
-    wanted = ("%s=%s" % (MARK, mark)).encode()
+    wanted = ("%s=%s" % (variable, mark)).encode()
     found = []
     for name in os.listdir("/proc"):
         if not name.isdigit() or int(name) == os.getpid():
@@ -353,11 +353,11 @@ def wait_until(condition, timeout_s, pause_s=0.01):
         time.sleep(pause_s)
 
 
-def clear_away(mark):
+def clear_away(mark, variable=MARK):
     """Kill everything that still carries the mark. Returns how many there were."""
     count = 0
     for _ in range(50):
-        left = marked(mark)
+        left = marked(mark, variable=variable)
         if not left:
             break
         count = max(count, len(left))

@@ -16,7 +16,7 @@ ERRNOS = (errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EAGAIN)
 #: System calls with an effect that stays, and those by which SQLite works.
 EFFECTS = ("pwrite64", "write", "fsync", "fdatasync", "ftruncate", "unlink", "rename", "mkdir", "openat")
 #: What the kernel may say to each; the others would be inventions.
-NATURAL = {"open": (errno.ENOSPC, errno.EIO, errno.EMFILE), "write": (errno.ENOSPC, errno.EIO, errno.EAGAIN),
+NATURAL = {"open": (errno.ENOSPC, errno.EIO, errno.EMFILE), "write": (errno.ENOSPC, errno.EIO),
            "pipe": (errno.EMFILE,), "dup": (errno.EMFILE,), "posix_spawn": (errno.EAGAIN, errno.ENOMEM),
            "stat": (errno.EIO,), "listdir": (errno.EIO, errno.EMFILE), "unlink": (errno.EIO, errno.ENOSPC),
            "open_file": (errno.ENOSPC, errno.EIO, errno.EMFILE), "chdir": (errno.EIO,), "openat": (
@@ -87,7 +87,7 @@ class Ground:
         trials = self.trials
         where, site, at = point
         what = "%s %s call %d %s" % (where, site, at, "kills" if kill else errno.errorcode[error] + (
-            " from then on" if lasting else ""))
+            " for a while" if lasting else ""))
         folder = trials.folder()
         jobs, ledger, config = self.graph(folder)
         home, mark = os.path.join(folder, "home"), "%s-%d-%d" % (trials.ident, os.getpid(), number)
@@ -170,7 +170,7 @@ def k4(trials):
 
 ROWS = [
     Row("D2", "no call that fails shows a traceback, loses a result or hangs", "the N-th call of each kind in runner and "
-        "keeper, and of SQLite's below Python, fails with ENOSPC, EIO, EMFILE, EAGAIN or ENOMEM, once and from then on",
+        "keeper, and of SQLite's below Python, fails with ENOSPC, EIO, EMFILE, EAGAIN or ENOMEM, once and for a second and a half",
         "exit code, what was said, ledger against history after a resume", 150, 4000, "errors passed over", d2, 2.0,
         unit="faults"),
     Row("K4", "the same as K1, at every step", "kill -9 of runner or keeper at its N-th call with an effect that stays",

@@ -113,7 +113,18 @@ class Running:
             command += ["--trial", str(options.trial)]
         if options.verbose:
             command.append("-v")
-        self.child = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
+        self.token = "%d.%s" % (os.getpid(), row.ident)
+        self.child = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL,
+                                      env=dict(os.environ, FAULTS_SUITE=self.token))
+
+    def end(self):
+        """Kill it, and all that it started."""
+        try:
+            os.killpg(self.child.pid, signal.SIGKILL)
+        except OSError:
+            pass
+        self.child.wait()
+        faultlib.clear_away(self.token, "FAULTS_SUITE")
 
     def result(self):
         """What came of it; None while it runs."""
@@ -121,11 +132,14 @@ class Running:
         if code is None:
             if time.monotonic() < self.deadline:
                 return None
-            os.killpg(self.child.pid, signal.SIGKILL)
-            self.child.wait()
+            self.end()
+        left = faultlib.clear_away(self.token, "FAULTS_SUITE")
         try:
             with open(self.out) as content:
-                return json.load(content, object_pairs_hook=collections.OrderedDict)
+                result = json.load(content, object_pairs_hook=collections.OrderedDict)
+            if left and not result["broken"]:
+                result["broken"] = "%d processes were left when the row was over" % left
+            return result
         except (OSError, ValueError):
             why = "hangs: killed after %.0f s" % (time.monotonic() - self.began) if code is None else "ended with %s" % code
             return collections.OrderedDict(id=self.row.ident, trials=0, wanted=0, violations=0, first=[], not_run="",
@@ -158,8 +172,7 @@ def run_rows(rows, options):
             time.sleep(0.02)
     finally:
         for one in running:
-            os.killpg(one.child.pid, signal.SIGKILL)
-            one.child.wait()
+            one.end()
         shutil.rmtree(folder, ignore_errors=True)
     return [results[row.ident] for row in rows]
 
