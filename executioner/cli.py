@@ -3,6 +3,7 @@
 Nothing else in the whole tree prints an error or decides about the exit of the process. Start-up matters here: a
 command's own module is loaded only when it is asked for, and this one imports next to nothing.
 """
+import errno
 import os
 import sys
 from importlib import import_module
@@ -12,7 +13,8 @@ from executioner import __version__
 from executioner.console import Console, OutputClosed
 from executioner.options import (GLOBAL_OPTIONS, Arguments, CommandSpec, Option, did_you_mean, parse_command,
                                  split_global, usage_error)
-from jobs.exceptions import EXIT_OK, EXIT_SIGNAL, ConfigurationError, ExecutionerError, InternalError
+from jobs.exceptions import (EXIT_OK, EXIT_SIGNAL, ConfigurationError, ExecutionerError, InternalError,
+                             StorageError)
 from jobs.startup import prepare_process
 
 __all__ = ["COMMANDS", "load_command", "main"]
@@ -37,6 +39,8 @@ COMMANDS: Tuple[Tuple[str, str], ...] = (
 
 _SIGINT = 2
 _SIGPIPE = 13
+#: Nobody's mistake, ours neither: of descriptors, processes, memory, space on a disk.
+_SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT))
 
 
 def load_command(name: str) -> Tuple[CommandSpec, Callable[[Arguments, Console], int]]:
@@ -72,9 +76,15 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except ExecutionerError as error:
         return _report(error, error, words, arguments, console)
     except Exception as error:  # noqa: BLE001 - the last line of defence: whatever it is becomes one line
-        what = InternalError("internal error: %s: %s" % (type(error).__name__, error or "no message"),
-                             context={"hint": "this is a bug; --debug shows where"})
-        return _report(what, error, words, arguments, console)
+        return _report(_as_one_of_ours(error), error, words, arguments, console)
+
+
+def _as_one_of_ours(error: Exception) -> ExecutionerError:
+    if isinstance(error, OSError) and error.errno in _SHORTAGES:
+        return StorageError("the system is short of what this needs: %s" % os.strerror(error.errno or 0),
+                            context={"hint": "ulimit -a shows this process's limits, df -h the space on disks"})
+    return InternalError("internal error: %s: %s" % (type(error).__name__, error or "no message"),
+                         context={"hint": "this is a bug; --debug shows where"})
 
 
 def _dispatch(words: List[str], arguments: Arguments, console: Console) -> int:
