@@ -7,7 +7,8 @@ import sys
 SCHEMA = """
 CREATE TABLE customers (id TEXT PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE orders (
-    id TEXT PRIMARY KEY, region TEXT NOT NULL, customer TEXT NOT NULL REFERENCES customers (id), cents INTEGER NOT NULL);
+    id TEXT PRIMARY KEY, region TEXT NOT NULL, customer TEXT NOT NULL REFERENCES customers (id), cents INTEGER NOT NULL
+);
 """
 
 
@@ -25,7 +26,7 @@ connection.executescript(SCHEMA)
 with connection:
     connection.executemany("INSERT INTO customers VALUES (?, ?)", rows(customers, skip=1))
     for path in orders:
-        connection.executemany("INSERT INTO orders VALUES (?, ?, ?, ?)",
-                               [(key, region, who, round(float(amount) * 100)) for key, region, who, amount in rows(path)])
+        found = [(key, region, who, round(float(amount) * 100)) for key, region, who, amount in rows(path)]
+        connection.executemany("INSERT INTO orders VALUES (?, ?, ?, ?)", found)
 print("%d orders" % connection.execute("SELECT count(*) FROM orders").fetchone())
 connection.close()
