@@ -18,6 +18,7 @@ PACKAGES: Dict[str, List[str]] = {
     "executioner": ["commands"],
     "executioner_logging": [],
     "jobs": ["checks", "executors", "keeper"],
+    "monitoring": [],
 }
 #: Files that are no Python, by folder of the checkout.
 DATA: Dict[str, List[str]] = {}

@@ -14,6 +14,7 @@ from config.rules import dependency_of
 from config.schema import DEFAULT_OF_JOB_KEY, FILE, JOB
 from config.secrecy import masked_text, secret_values
 from config.surroundings import resolve_folder
+from config.upkeep_builder import deadline_of, mail_server_of, retention_of, rules_of
 from jobs.models import Check, Dependency, Job, JobStatus, Pipeline, RetryPolicy
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
     secrets = secret_values(top, environment, environ)
     text, digest = masked_text(document, secrets)
     parallel, workers = _workers(top, overrides)
-    run_timeout = top.get("run_timeout")
+    run_timeout, expect = top.get("run_timeout"), top.get("expect")
+    textfile = top.get("metrics_textfile")
+    outside = dict(environ)
+    outside.update(variables)
     return Pipeline(
         application=application_name(top, path), jobs=jobs, config_path=path, config_text=text, config_hash=digest,
         working_dir=working_dir, log_dir=log_dir, parallel=parallel, max_workers=workers,
@@ -55,7 +59,10 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
         overlap=str(top.get("overlap", FILE.by_name["overlap"].default)),
         on_orphan=str(top.get("on_orphan", "adopt")), on_runner_death=str(top.get("on_runner_death", "finish")),
         allow_shell=top.get("allow_shell", True) is True, environment=variables, secret_values=secrets,
-        features=dict(features.values), database_path=_database_path(top.get("database"), working_dir, variables))
+        features=dict(features.values), database_path=_database_path(top.get("database"), working_dir, variables),
+        notifications=rules_of(top, outside), mail_server=mail_server_of(top, outside),
+        expect_s=None if expect is None else _seconds(expect), retention=retention_of(top.get("retention")),
+        metrics_textfile=resolve_folder(str(textfile), working_dir, variables)[0] if textfile else "")
 
 
 def application_name(top: Mapping[str, object], path: str) -> str:
@@ -193,6 +200,8 @@ class _JobBuilder:
             allow_failure=said.get("allow_failure", False) is True,
             rerun_if_lost=said.get("rerun_if_lost", False) is True,
             leave_running=said.get("leave_running", False) is True,
+            deadline=deadline_of(said["deadline"]) if "deadline" in said else None,
+            runbook=str(said.get("runbook", "")),
             priority=_integer(said.get("priority", 0)),
             tags=tuple(map(str, _list(said["tags"]))) if "tags" in said else (),
             pre_checks=self._checks(said, "pre_checks", variables),

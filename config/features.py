@@ -11,6 +11,9 @@ __all__ = ["ALIASES", "FEATURES", "Features", "VARIABLE", "resolve_features"]
 
 #: The switches and their defaults. One is listed here from the day its module is there.
 FEATURES: Dict[str, bool] = {
+    "history_retention": True,
+    "metrics": True,
+    "notifications": True,
     "strict_validation": True,
     "structured_logging": True,
 }

@@ -225,10 +225,6 @@ def _check_support(top: _Raw, report: Report) -> None:
     if isinstance(patterns, list):
         _check_patterns(patterns, report)
     _check_database(top.get("database"), report)
-    for name in top:
-        if name.startswith(("email_", "smtp_")):
-            report.warning((name,), "W105", "mail is not sent by this version yet", at_key=True)
-            break
 
 
 def _check_patterns(patterns: List[object], report: Report) -> None:

@@ -6,13 +6,16 @@ entry; a key that has none is refused as unknown. ``new`` marks what the earlier
 from config.kinds import (
     Checks, Choice, Command, Duration, Either, Flag, Identifier, Integer, Key, ListOf, Number, Object, Signal, Switches,
     Table, Text, VariableName, Variables)
+from config.upkeep import DeadlineTime, Destination, Size, Subject
 
 __all__ = ["CHECK", "DATABASE", "DEFAULTS", "DEFAULT_OF_JOB_KEY", "DEPENDENCY", "FILE", "INHERITED_BY_DEFAULT", "JOB",
-           "MAX_JOBS", "OVERLAPS", "PLUGIN", "RETRY_STATUSES", "STDIN", "TABLES", "WHENS"]
+           "MAX_JOBS", "NOTIFICATION", "NOTIFY_ON", "OVERLAPS", "PLUGIN", "RETENTION", "RETRY_STATUSES", "STDIN", "TABLES", "WHENS"]
 
 MAX_JOBS = 100000
 OVERLAPS = ("fail", "skip", "wait", "allow")
 WHENS = ("success", "failure", "done", "skipped")
+#: As ``jobs.models.NOTIFY_ON``, which costs an import.
+NOTIFY_ON = ("failure", "success", "recovery", "late", "retry", "lost", "always")
 RETRY_STATUSES = ("ERROR", "FAILED", "TIMEOUT")
 #: Variables that ``inherit_shell_env: "default"`` lets through, besides those that begin with ``LC_``.
 INHERITED_BY_DEFAULT = ("PATH", "LD_LIBRARY_PATH", "HOME", "USER", "LOGNAME", "SHELL", "HOSTNAME", "TERM", "DISPLAY",
@@ -41,6 +44,26 @@ DATABASE = Table("database", (
 PLUGIN = Table("plugin", (
     Key("name", _LINE, None, "name of the plugin", required=True),
     Key("path", _PATH, None, "its Python file", default_text="none"),
+))
+
+NOTIFICATION = Table("notification", (
+    Key("on", Either(Choice(*NOTIFY_ON), ListOf(Choice(*NOTIFY_ON), 1, 20, "a list of words")), None,
+        "what it is about: failure (of the run, in the end), success, recovery (the first success after a failure), "
+        "late (a deadline), retry, lost, always", required=True, new=True),
+    Key("to", Either(Destination(), ListOf(Destination(), 1, 100, "a list of destinations")), None,
+        "mailto:ADDRESS, a web address (JSON is posted there), or command:COMMAND (gets the message on its standard "
+        "input); ${VAR} expands", required=True, new=True),
+    Key("every", Duration(), 0, "least time between two messages about the same cause", new=True),
+    Key("subject", Subject(), "", "subject, with {application}, {status}, {cause}, {jobs}, {run_id} and {host}",
+        new=True),
+    Key("secret", Text(secret=True), None, "signs what a web address gets (HMAC-SHA256); ${VAR} expands", new=True,
+        default_text="none", example="${HOOK_SECRET}"),
+))
+
+RETENTION = Table("retention", (
+    Key("runs", Integer(1, 10 ** 9), 1000, "how many runs are kept", new=True),
+    Key("days", Number(0.001, 36500), 90, "how long a run is kept, in days", new=True),
+    Key("bytes", Size(), 10 << 30, 'how much output is kept: bytes, or text such as "10GiB"', new=True),
 ))
 
 #: The object in ``pre_checks`` and ``post_checks``; which parameters there are, each check says itself.
@@ -96,6 +119,11 @@ JOB = Table("job", (
     Key("priority", Integer(-10 ** 9, 10 ** 9), 0, "among the jobs that are ready, higher first", new=True),
     Key("stdin", Either(_PATH, Object(STDIN, 'an object such as {"text": ...}')), None,
         "file for standard input, or {text}", new=True, default_text="/dev/null", example={"text": "yes\n"}),
+    Key("deadline", DeadlineTime(), None,
+        "when it is to have ended: a time of day, or a duration from the run's start; who asked for late is told, "
+        "before the miss where earlier runs allow an estimate", new=True, default_text="none", example="06:30"),
+    Key("runbook", Text(maximum=4096), "", "text or web address that is shown with every failure", new=True,
+        example="https://wiki.example.com/load"),
     Key("tags", _NAMES, [], "words that --tag selects by", new=True, example=["nightly"]),
 ))
 
@@ -151,11 +179,24 @@ FILE = Table("file", (
         "who is told, with commas or as a list", default_text="none", example="ops@example.com"),
     Key("email_on_success", Flag(), False, "mail after a run that succeeded"),
     Key("email_on_failure", Flag(), True, "mail after a run that failed"),
-    Key("smtp_server", Text(), None, "mail server", default_text="none", example="mail.example.com"),
-    Key("smtp_port", Integer(1, 65535), 25, "465 = TLS, 587 = STARTTLS"),
+    Key("email_from", Text(1, 255, one_line=True), None, "the sender's address", new=True,
+        default_text="executioner@HOST", example="batch@example.com"),
+    Key("smtp_server", Text(), None, "mail server", default_text="localhost", example="mail.example.com"),
+    Key("smtp_port", Integer(1, 65535), 25, "465 = TLS, 587 = STARTTLS, others: STARTTLS where it is offered"),
     Key("smtp_user", Text(), None, "user at the mail server", default_text="none", example="ops"),
     Key("smtp_password", Text(secret=True), None, "its password; ${VAR} expands, so it can stay in the environment",
         default_text="none", example="${SMTP_PASSWORD}"),
+    Key("notifications", ListOf(Object(NOTIFICATION), 0, 1000, "a list of rules"), [],
+        "who hears of what; the email_ keys are short for one such rule", new=True,
+        example=[{"on": ["failure", "recovery"], "to": "mailto:ops@example.com"}]),
+    Key("retention", Object(RETENTION), {}, "how much is kept; the last success and the last failure of each job are",
+        new=True, example={"runs": 500, "days": 30}),
+    Key("expect", Duration(positive=True), None,
+        "doctor --health and /health complain when no run succeeded for so long", new=True, default_text="none",
+        example="26h"),
+    Key("metrics_textfile", _PATH, None,
+        "a copy of the Prometheus text, for all to read, where the node exporter's textfile collector looks", new=True,
+        default_text="none", example="/var/lib/node_exporter/executioner.prom"),
     Key("database", Either(_LINE, Object(DATABASE)), None, "where results go: {type, path} or a URL",
         default_text="sqlite in <home>", example={"type": "sqlite", "path": "history.db"}),
     Key("features", Switches(), {}, "switches modules on or off"),
@@ -170,4 +211,4 @@ DEFAULT_OF_JOB_KEY = {
 }
 
 #: All tables, as the JSON Schema and the reference page list them.
-TABLES = (FILE, JOB, DEFAULTS, DEPENDENCY, STDIN, DATABASE, PLUGIN)
+TABLES = (FILE, JOB, DEFAULTS, DEPENDENCY, STDIN, DATABASE, PLUGIN, NOTIFICATION, RETENTION)

@@ -43,6 +43,11 @@ def secret_values(top: Mapping[str, object], environment: Environment, environ: 
         variables = dict(environ)
         variables.update(environment.variables)
         collect({"smtp_password": expand(password, variables)[0]})
+    if top.get("notifications"):
+        from config.upkeep import upkeep_secrets
+        variables = dict(environ)
+        variables.update(environment.variables)
+        found.update(value for value in upkeep_secrets(top, variables) if len(value) >= MINIMUM_LENGTH)
     return tuple(sorted(found))
 
 

@@ -13,6 +13,9 @@ __all__ = ["Folders", "check", "folder_problem", "resolve_folder"]
 _Raw = Dict[str, object]
 _Jobs = Sequence[Mapping[str, object]]
 
+#: Keys whose values go out of the machine or are looked at with the caller's variables.
+_UPKEEP = frozenset(("notifications", "email_address", "email_on_success", "email_from", "smtp_server", "smtp_port",
+                     "smtp_user", "smtp_password"))
 #: Characters of a first word that any shell takes as it is.
 _WORD_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+-@:,[]{}!")
 
@@ -84,12 +87,15 @@ class _Surroundings:
         self.environment = Environment(top.get("inherit_shell_env", True), environ, in_file, overrides)
         for issue in self.environment.issues:
             self._tell(issue.code, ("env_variables", issue.name), issue.message)
-        for name in ("smtp_server", "smtp_user", "smtp_password"):
-            text = top.get(name)
-            if isinstance(text, str):
-                variables = dict(environ)
-                variables.update(self.environment.variables)
-                self._tell_missing(self._missing(text, variables), (name,))
+        if _UPKEEP.intersection(top):
+            variables = dict(environ)
+            variables.update(self.environment.variables)
+            for name in ("smtp_server", "smtp_user", "smtp_password", "email_from"):
+                text = top.get(name)
+                if isinstance(text, str):
+                    self._tell_missing(self._missing(text, variables), (name,))
+            from config.upkeep import check_upkeep
+            check_upkeep(top, variables, report)
         self._folders: Dict[str, Optional[str]] = {}
 
     def _tell(self, code: str, path: Path, message: str) -> None:
@@ -116,7 +122,23 @@ class _Surroundings:
         text = top.get("log_dir")
         if isinstance(text, str):
             log_dir = self._folder(text, working_dir, self.environment.variables, ("log_dir",), True)
+        text = top.get("metrics_textfile")
+        if isinstance(text, str):
+            self._check_textfile(text, working_dir)
         return Folders(working_dir, log_dir)
+
+    def _check_textfile(self, text: str, working_dir: str) -> None:
+        path, missing = resolve_folder(text, working_dir, self.environment.variables)
+        self._tell_missing(missing, ("metrics_textfile",))
+        problem = folder_problem(os.path.dirname(path), True)
+        if problem is None and not os.path.isdir(os.path.dirname(path)):
+            problem = "the folder %s does not exist" % quoted(os.path.dirname(path), None)
+        if problem is None and os.path.isdir(path):
+            problem = "%s is a folder" % quoted(path, None)
+        if problem is not None:  # no reason not to run
+            self.report.warning(("metrics_textfile",), "W105", problem)
+        elif not path.endswith(".prom"):
+            self.report.warning(("metrics_textfile",), "W105", "the node exporter reads only files that end in .prom")
 
     def _folder(self, text: str, below: str, variables: Mapping[str, str], path: Path, writable: bool) -> str:
         folder, missing = resolve_folder(text, below, variables)

@@ -42,6 +42,8 @@ JobConfig = TypedDict("JobConfig", {
     "priority": int,
     "stdin": Union[str, Dict[str, str]],
     "tags": List[str],
+    "deadline": _Duration,
+    "runbook": str,
 }, total=False)
 
 

@@ -46,8 +46,8 @@ def test_which_place_wins(arguments: Tuple[object, ...], value: bool, source: st
 
 
 @pytest.mark.parametrize("arguments, expected", [
-    (({"metrix": True},), 'no feature has the name "metrix"'),
-    ((None, "metrix=on"), 'EXECUTIONER_FEATURES: error E143 metrix: no feature has the name "metrix"; ' + KNOWN),
+    (({"zebra": True},), 'no feature has the name "zebra"'),
+    ((None, "zebra=on"), 'EXECUTIONER_FEATURES: error E143 zebra: no feature has the name "zebra"; ' + KNOWN),
     ((None, "", "strict_valdation=off"), '--feature: error E143 strict_valdation: no feature has the name '
      '"strict_valdation"; did you mean "strict_validation"? ' + KNOWN),
     ((None, "", "strict_validation"), '--feature: error E143 strict_validation: must be on or off, as in '

@@ -1,0 +1,1 @@
+"""Looking at runs from outside: metrics, health, notifications. Reads the history, changes no run."""
