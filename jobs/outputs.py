@@ -1,0 +1,50 @@
+"""What a job tells those that depend on it: lines ``NAME=value`` that it writes to ``$EXECUTIONER_OUTPUT``."""
+import os
+import stat
+from typing import Dict, Sequence
+
+from jobs.exceptions import JobExecutionError
+
+__all__ = ["MAX_OUTPUT_BYTES", "read_outputs"]
+
+#: More is no message to another job but a file, and should be one.
+MAX_OUTPUT_BYTES = 1 << 20
+_VALUE_BYTES_MOST = 128 * 1024 - 1
+
+
+def read_outputs(path: str, names: Sequence[str]) -> Dict[str, str]:
+    """The declared outputs of an attempt; of a name that is written twice the last value.
+
+    :param names: the declared names; others that are written are passed over
+    :raises JobExecutionError: where one is missing, or the file cannot be taken
+    """
+    written: Dict[str, str] = {}
+    for line in _read(path).split("\n"):
+        name, equals, value = line.partition("=")
+        if equals and name.strip() in names:
+            written[name.strip()] = value
+    missing = [name for name in names if name not in written]
+    if missing:
+        raise JobExecutionError("it ended well but did not write its output %s to $EXECUTIONER_OUTPUT" % (
+            ", ".join(missing)))
+    for name, value in written.items():
+        if len(value.encode("utf-8", "surrogateescape")) > _VALUE_BYTES_MOST or "\0" in value:
+            raise JobExecutionError("its output %s cannot be given to another program: it is too long or holds a NUL"
+                                    % name)
+    return written
+
+
+def _read(path: str) -> str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise JobExecutionError("its outputs cannot be read: %s" % (error.strerror or error))
+    with open(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise JobExecutionError("its outputs cannot be read: $EXECUTIONER_OUTPUT is no regular file any more")
+        if facts.st_size > MAX_OUTPUT_BYTES:
+            raise JobExecutionError("its outputs have %d bytes, %d are allowed" % (facts.st_size, MAX_OUTPUT_BYTES))
+        return file.read(MAX_OUTPUT_BYTES + 1).decode("utf-8", "surrogateescape")
