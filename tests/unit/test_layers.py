@@ -31,8 +31,9 @@ HEAVY = frozenset((
     "textwrap", "threading", "unittest", "urllib", "uuid", "xml", "zipfile",
 ))
 #: The wall clock is asked for in few places; everything that is measured uses the monotonic one. The keeper, which has
-#: no clock to be given, stamps what it records; the command line shows what time it is.
-WALL_CLOCK = ("jobs/exceptions.py", "jobs/system.py", "jobs/keeper/loop.py", "jobs/keeper/nursery.py", "executioner/")
+#: no clock to be given, stamps what it records; so do acts on a run; the command line shows what time it is.
+WALL_CLOCK = ("jobs/exceptions.py", "jobs/system.py", "jobs/keeper/loop.py", "jobs/keeper/nursery.py", "db/acts.py",
+              "db/truth.py", "executioner/")
 
 
 class Import(NamedTuple):
