@@ -21,7 +21,7 @@ __all__ = ["LoadResult", "Overrides", "ValidationResult", "load_pipeline", "vali
 class ValidationResult:
     """What validating a file came to.
 
-    ``document`` is the JSON value as read (None where there is none); it may be built if ``ok``.
+    ``document`` is the JSON value as read, where it was asked for and there is one.
     """
 
     __slots__ = ("problems", "document", "features")
@@ -73,15 +73,20 @@ class Overrides:
 
 
 def validate_file(path: str, environ: Optional[Mapping[str, str]] = None,
-                  feature_settings: Sequence[str] = ()) -> ValidationResult:
+                  feature_settings: Sequence[str] = (), keep_document: bool = False) -> ValidationResult:
     """Find every problem of a file; nothing is started and nothing written.
 
     :param path: the file, as the user names it; problems carry it so
     :param environ: the caller's environment; that of this process where it is not given
     :param feature_settings: the values of ``--feature``
+    :param keep_document: whether the result holds the JSON value; a large one costs the collector some time
     """
-    document, problems, features = _validate(path, environ, feature_settings, {}, None)
-    return ValidationResult(problems, document.value, features)
+    with _NoCollector():
+        document, problems, features = _validate(path, environ, feature_settings, {}, None)
+        value = document.value if keep_document else None
+        # Gone before the collector comes back, which would look at every part of it, now and when we exit.
+        del document
+    return ValidationResult(problems, value, features)
 
 
 def load_pipeline(path: str, environ: Optional[Mapping[str, str]] = None, overrides: Optional[Overrides] = None,
@@ -95,12 +100,12 @@ def load_pipeline(path: str, environ: Optional[Mapping[str, str]] = None, overri
     """
     overrides = overrides if overrides is not None else Overrides()
     environ = os.environ if environ is None else environ
-    document, problems, features = _validate(path, environ, feature_settings, overrides.env,
-                                             overrides.insecure_config)
-    if any(problem.is_error for problem in problems):
-        return LoadResult(None, problems, features)
-    from config.builder import build
     with _NoCollector():
+        document, problems, features = _validate(path, environ, feature_settings, overrides.env,
+                                                 overrides.insecure_config)
+        if any(problem.is_error for problem in problems):
+            return LoadResult(None, problems, features)
+        from config.builder import build
         pipeline = build(document, os.path.abspath(path), environ, overrides, features)
     return LoadResult(pipeline, problems, features)
 
@@ -122,16 +127,15 @@ def _validate(path: str, environ: Optional[Mapping[str, str]], settings: Sequenc
     environ = os.environ if environ is None else environ
     report = Report()
     problems: List[Problem] = []
-    with _NoCollector():
-        document = load(path, insecure)
-        value = document.value
-        in_file = value.get("features") if isinstance(value, dict) else None
-        features = resolve_features(in_file, environ, settings, report, problems)
-        report.strict = features["strict_validation"]
-        if value is not None:
-            check_configuration(value, os.path.dirname(os.path.abspath(path)), environ, env, report)
-        if report.findings:
-            problems += _placed(document, report.findings)
+    document = load(path, insecure)
+    value = document.value
+    in_file = value.get("features") if isinstance(value, dict) else None
+    features = resolve_features(in_file, environ, settings, report, problems)
+    report.strict = features["strict_validation"]
+    if value is not None:
+        check_configuration(value, os.path.dirname(os.path.abspath(path)), environ, env, report)
+    if report.findings:
+        problems += _placed(document, report.findings)
     problems += document.problems
     problems.sort(key=_order)
     return document, problems, features

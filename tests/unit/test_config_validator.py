@@ -23,10 +23,11 @@ Validate = Callable[..., ValidationResult]
 @pytest.fixture
 def validate(tmp_path: Path) -> Validate:
     """Write a file, validate it."""
-    def run(text: str, environ: Optional[Mapping[str, str]] = None, features: Sequence[str] = ()) -> ValidationResult:
+    def run(text: str, environ: Optional[Mapping[str, str]] = None, features: Sequence[str] = (),
+            keep: bool = False) -> ValidationResult:
         path = tmp_path / "c.json"
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
-        return validate_file(str(path), ENVIRON if environ is None else environ, features)
+        return validate_file(str(path), ENVIRON if environ is None else environ, features, keep)
     return run
 
 
@@ -42,7 +43,8 @@ def file_with(job: str = "", top: str = "") -> str:
 
 def test_a_good_file(validate: Validate) -> None:
     result = validate(file_with())
-    assert result.ok and result.problems == []
+    assert result.ok and result.problems == [] and result.document is None
+    result = validate(file_with(), keep=True)
     assert result.document == {"jobs": [{"id": "a", "command": "true"}]}
     assert validate('{"jobs": [{"id": "a", "command": ""}]}').problems == []
 
