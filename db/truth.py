@@ -6,13 +6,13 @@ kernel say, and stops what nobody watches any more.
 """
 import os
 import time
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from db.history import History
 from jobs.checks.result import CheckContext
 from jobs.checks.runner import failure_reason, run_check
 from jobs.events import AttemptEnded, JobEnded, RunEnded
-from jobs.exceptions import OverlapError
+from jobs.exceptions import OverlapError, StorageError
 from jobs.keeper.processes import boot_id, has_proc, stat_of
 from jobs.keeper.record import RecordedRun, is_keeper_alive, read_record
 from jobs.locks import FileLock
@@ -22,6 +22,15 @@ from jobs.reconcile import OpenAttempt, OpenJob, Reconciled, Recorded, reconcile
 from jobs.recovery import Recovery, recovery_of
 
 __all__ = ["is_anything_running", "is_runner_alive", "settle", "true_jobs", "true_run", "verdict"]
+
+
+class _Keeper(NamedTuple):
+    """What a run's record tells, and the lock on it."""
+
+    is_alive: bool
+    record: RecordedRun
+    #: False: the record is not there, or cannot be read; what it said, nobody knows.
+    is_known: bool
 
 
 def is_runner_alive(run: RunRecord) -> bool:
@@ -42,7 +51,7 @@ def is_runner_alive(run: RunRecord) -> bool:
 
 def is_anything_running(run: RunRecord) -> bool:
     """Whether the runner or the keeper of a run is still there."""
-    return is_runner_alive(run) or (run.boot_id == boot_id() and _keeper(run.record_path)[0])
+    return is_runner_alive(run) or (run.boot_id == boot_id() and _keeper(run.record_path).is_alive)
 
 
 def verdict(history: History, run: RunRecord) -> Optional[Reconciled]:
@@ -57,16 +66,16 @@ def _verdict(history: History, run: RunRecord, makes_checks: bool) -> Optional[R
     if again is None or again.status != RunStatus.RUNNING:
         return None  # it ended between the two looks
     jobs = history.jobs(run.run_id)
-    alive, record = _keeper(run.record_path)
+    keeper = _keeper(run.record_path, is_needed=makes_checks)
     attempts: Dict[int, List[AttemptRecord]] = {}
     for attempt in history.attempts(run.run_id):
         attempts.setdefault(attempt.position, []).append(attempt)
     recorded = {token: Recorded(one.pid, one.pid_start, None if one.facts is None else AttemptOutcome(*one.facts[1:]))
-                for token, one in record.attempts.items()}
+                for token, one in keeper.record.attempts.items()}
     closed = [job for job in jobs if job.status in FINAL_STATUSES]
-    open_jobs = [_open_job(job, attempts.get(job.position, []), run, recorded, makes_checks)
+    open_jobs = [_open_job(job, attempts.get(job.position, []), run, recorded, keeper.is_known, makes_checks)
                  for job in jobs if job.status not in FINAL_STATUSES]
-    return reconcile(run.run_id, open_jobs, recorded, alive, boot_id(), [job.status for job in closed],
+    return reconcile(run.run_id, open_jobs, recorded, keeper.is_alive, boot_id(), [job.status for job in closed],
                      [job.allow_failure for job in closed], time.time())
 
 
@@ -127,14 +136,14 @@ def settle(history: History, run: RunRecord, wait: Callable[[float], bool], on_o
         return False
     pause_s = 0.02
     while run.boot_id == boot_id():
-        alive, record = _keeper(run.record_path)
-        if not alive:
+        keeper = _keeper(run.record_path)
+        if not keeper.is_alive:
             break
         if on_orphan == "fail":
             raise OverlapError("run %d died, and jobs of it still run; wait for them, or `executioner cancel %d`" % (
                 run.run_id, run.run_id), context={"run_id": run.run_id})
         if on_orphan == "kill":
-            stop_keeper(record.keeper_pid, record.keeper_start)
+            stop_keeper(keeper.record.keeper_pid, keeper.record.keeper_start)
         if not wait(pause_s):
             return False
         pause_s = min(pause_s * 1.5, 0.5)
@@ -150,31 +159,41 @@ def settle(history: History, run: RunRecord, wait: Callable[[float], bool], on_o
 def _end_what_nobody_watches(history: History, run: RunRecord) -> None:
     """Runner and keeper are gone: what is left of the run's jobs has nobody to time, stop or reap it."""
     spared = {job.position for job in history.jobs(run.run_id) if recovery_of(job.recovery).leave_running}
-    record = _keeper(run.record_path)[1]
+    record = _keeper(run.record_path).record
     leaders = {one.pid: one.pid_start or 0 for token, one in record.attempts.items()
                if one.pid is not None and int(token.split(".")[1]) not in spared}
     end_survivors(run.run_uuid, leaders, spared)
 
 
-def _keeper(path: str) -> Tuple[bool, RecordedRun]:
-    """Whether the keeper lives, and its record as it is after that was looked at."""
+def _keeper(path: str, is_needed: bool = False) -> _Keeper:
+    """Whether the keeper lives, and its record as it is after that was looked at.
+
+    :param is_needed: whether a verdict that stands for good is to be built on it
+    :raises StorageError: where it is there, needed, and cannot be read
+    """
     if not path:
-        return False, RecordedRun()
+        return _Keeper(False, RecordedRun(), True)
     try:
         alive = is_keeper_alive(path)
-        return alive, read_record(path)
-    except OSError:
-        return False, RecordedRun()  # it was never made, or is gone: nothing began
+        return _Keeper(alive, read_record(path), True)
+    except FileNotFoundError:
+        return _Keeper(False, RecordedRun(), False)
+    except OSError as error:
+        if is_needed:
+            raise StorageError("%s: the record of a dead run cannot be read: %s" % (path, error.strerror or error),
+                               context={"path": path, "errno": error.errno})
+        return _Keeper(False, RecordedRun(), False)
 
 
 def _open_job(job: JobRecord, attempts: List[AttemptRecord], run: RunRecord, recorded: Dict[str, Recorded],
-              makes_checks: bool) -> OpenJob:
+              is_record_known: bool, makes_checks: bool) -> OpenJob:
     found = OpenJob(job.position, job.job_id, allow_failure=job.allow_failure)
     ended = [attempt for attempt in attempts if attempt.status in FINAL_STATUSES]
     found.attempts = len(ended)
     if len(ended) < len(attempts):
         last = attempts[-1]
-        found.attempt = OpenAttempt(last.token, last.attempt, run.boot_id)
+        found.attempt = OpenAttempt(
+            last.token, last.attempt, run.boot_id, not is_record_known or last.status == JobStatus.RUNNING)
         known = recorded.get(last.token)
         if known is not None and known.outcome is not None and known.outcome.status == JobStatus.SUCCESS:
             _check(found, recovery_of(job.recovery), makes_checks)

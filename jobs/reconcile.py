@@ -25,6 +25,8 @@ class OpenAttempt:
     token: str
     attempt: int
     boot_id: str
+    #: Whether it may have begun although the record does not say so: the history says it, or the record is gone.
+    may_have_begun: bool = False
 
 
 @dataclass
@@ -127,7 +129,7 @@ def _outcome(job: OpenJob, record: Dict[str, Recorded], keeper_alive: bool, boot
         outcome = AttemptOutcome(JobStatus.LOST, reason=MACHINE_WENT_DOWN)
     elif keeper_alive and known is not None:
         return None
-    elif known is None:
+    elif known is None and not job.attempt.may_have_begun:
         outcome = AttemptOutcome(JobStatus.CANCELLED, reason=NEVER_BEGAN)
     else:
         outcome = AttemptOutcome(JobStatus.LOST, reason=BOTH_DIED)

@@ -120,6 +120,8 @@ def begin(case: Case, *words: str, **options: Any) -> Iterator[Background]:
 
 def rows(case: Case, query: str) -> List[Any]:
     """What the history has, asked past the product."""
+    if not os.path.exists(case.path("home", "history.db")):
+        return []
     connection = sqlite3.connect("file:%s/history.db?mode=ro" % case.home, uri=True)
     try:
         return connection.execute(query).fetchall()

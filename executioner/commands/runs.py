@@ -41,9 +41,13 @@ def execute(arguments: Arguments, console: Console) -> int:
     if history is not None:
         with history:
             runs = history.runs(application, status, 20 if limit is None else limit, before)
+            if status is not None and status != RunStatus.RUNNING:
+                # Recorded as running, but the runner is dead: what became of them may be what is asked for.
+                runs += [run for run in history.open_runs(application) if before is None or run.run_id < before]
             if any(run.status == RunStatus.RUNNING for run in runs):
                 from db.truth import true_run
-                runs = [true_run(history, run) for run in runs]
+                runs = [run for run in (true_run(history, run) for run in runs) if status in (None, run.status)]
+                runs = sorted(runs, key=lambda run: -run.run_id)[:20 if limit is None else limit]
             if not runs and application is not None and history.last_run(application) is None:
                 raise usage_error('no application has the name "%s"%s' % (
                     application, did_you_mean(application, history.applications())))

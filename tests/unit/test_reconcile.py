@@ -36,6 +36,11 @@ def test_each_row_of_the_table(record, keeper_alive, boot, status, run_status):
         assert [type(event) for event in truth.events] == [AttemptEnded, JobEnded, RunEnded]
 
 
+def test_an_attempt_that_may_have_begun_is_not_taken_as_never_begun():
+    job = OpenJob(0, "a", OpenAttempt(TOKEN, 1, "now", may_have_begun=True))
+    assert reconcile(7, [job], {}, False, "now", [], [], 99.0).statuses == {0: "LOST"}
+
+
 def test_a_success_whose_checks_were_not_made_is_nobodys_success():
     assert judge({TOKEN: Recorded(outcome=WELL)}, is_checked=False).statuses == {0: "LOST"}
     failed = judge({TOKEN: Recorded(outcome=WELL)}, check_failure="check_x: no file")
