@@ -2,18 +2,20 @@
 
     case.config({"jobs": [{"id": "a", "command": "true"}]}).run("run", "config.json").expect(code=0)
 """
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
-from typing import Any, Dict, List, Optional, Sequence, Union
+import threading
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
 __all__ = ["Case", "Result"]
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: Longer than any command of a test takes; a command that hangs fails the test instead of the suite.
-PATIENCE_S = 60
+PATIENCE_S = 40
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _DURATION = re.compile(r"\b(\d+ h \d\d min|\d+ min \d\d s|\d+(\.\d+)? s)\b")
@@ -102,6 +104,21 @@ class Case:
         done = subprocess.run(self.command(*words), cwd=self.folder, env=environ, input=stdin, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, preexec_fn=preexec, timeout=PATIENCE_S)
         return Result(self, words, done.returncode, done.stdout, done.stderr)
+
+    @contextlib.contextmanager
+    def background(self, *words: str, **options: Any) -> "Iterator[subprocess.Popen[bytes]]":
+        """The command, running beside the test; one that hangs is killed, and whatever reads from it goes on."""
+        process = subprocess.Popen(self.command(*words), cwd=self.folder, env=self.environ, **options)
+        timer = threading.Timer(PATIENCE_S, process.kill)
+        timer.start()
+        try:
+            yield process
+        finally:
+            process.wait()
+            timer.cancel()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
 
     def normalised(self, output: bytes) -> str:
         """The output with HOME, DIR, HOST, TIME, ``T s`` and ``pid N`` where those stand."""

@@ -23,10 +23,9 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
 def killed_runner(case: Case) -> None:
     """Start the jobs and kill the runner with -9 while the second runs."""
     case.jobs(*JOBS)
-    runner = subprocess.Popen(case.command("run", "config.json"), cwd=case.folder, env=case.environ)
-    wait_until(lambda: os.path.exists(case.path("started")), "the job starts")
-    runner.send_signal(signal.SIGKILL)
-    runner.wait()
+    with case.background("run", "config.json") as runner:
+        wait_until(lambda: os.path.exists(case.path("started")), "the job starts")
+        runner.send_signal(signal.SIGKILL)
 
 
 def statuses(case: Case, run: str) -> List[str]:
@@ -52,26 +51,22 @@ def test_the_job_goes_on_and_its_result_is_known(case: Case) -> None:
 
 def test_follow_ends_although_the_runner_died(case: Case) -> None:
     killed_runner(case)
-    follower = subprocess.Popen(case.command("logs", "1", "long", "--stdout", "-f"), cwd=case.folder, env=case.environ,
-                                stdout=subprocess.PIPE)
-    assert follower.stdout is not None
-    assert follower.stdout.readline() == b"begun\n"
-    case.file("stop", "")
-    assert follower.stdout.read() == b"done\n"
-    follower.stdout.close()
-    assert follower.wait(20) == 0
+    with case.background("logs", "1", "long", "--stdout", "-f", stdout=subprocess.PIPE) as follower:
+        assert follower.stdout is not None
+        assert follower.stdout.readline() == b"begun\n"
+        case.file("stop", "")
+        assert follower.stdout.read() == b"done\n"
+        assert follower.wait() == 0
 
 
 def test_the_next_run_waits_for_what_still_runs_and_closes_the_dead_run(case: Case) -> None:
     killed_runner(case)
-    following = subprocess.Popen(case.command("run", "config.json"), cwd=case.folder, env=case.environ,
-                                 stderr=subprocess.PIPE)
-    assert following.stderr is not None
-    assert following.stderr.readline() == b"executioner: run 1 died, and jobs of it still run: waiting for them\n"
-    assert len(case.run("runs", "--json").json()) == 1, "it did not wait"
-    case.file("stop", "")
-    assert (following.stderr.read(), following.wait(20)) == (b"", 0)
-    following.stderr.close()
+    with case.background("run", "config.json", stderr=subprocess.PIPE) as following:
+        assert following.stderr is not None
+        assert following.stderr.readline() == b"executioner: run 1 died, and jobs of it still run: waiting for them\n"
+        assert len(case.run("runs", "--json").json()) == 1, "it did not wait"
+        case.file("stop", "")
+        assert (following.stderr.read(), following.wait()) == (b"", 0)
     assert statuses(case, "1") == ["SUCCESS", "SUCCESS", "CANCELLED"]
     assert statuses(case, "2") == ["SUCCESS", "SUCCESS", "SUCCESS"]
     assert [run["status"] for run in case.run("runs", "--json").json()] == ["SUCCESS", "LOST"]

@@ -95,7 +95,10 @@ def small_disk(case: Case) -> Iterator[Case]:
     subprocess.run(["umount", case.home], check=True)
 
 
-def test_a_full_disk(small_disk: Case) -> None:
+@pytest.mark.parametrize("runs_before", [0, 1])
+def test_a_full_disk(small_disk: Case, runs_before: int) -> None:
+    for _ in range(runs_before):
+        small_disk.jobs({"id": "a", "command": "true"}).run("run", "config.json").expect(0)
     small_disk.jobs({"id": "a", "command": "touch started"})
     filler = small_disk.path("home", "filler")
     with open(filler, "wb", buffering=0) as stream:
@@ -106,6 +109,7 @@ def test_a_full_disk(small_disk: Case) -> None:
             except OSError:
                 size //= 2
     failed(small_disk, "run", "config.json")
+    assert not os.path.exists(small_disk.path("home", "logs", str(runs_before + 1))), "the run was not made"
     os.unlink(filler)
     small_disk.run("run", "config.json").expect(0, "", "")
     assert os.path.exists(small_disk.path("started"))

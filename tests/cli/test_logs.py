@@ -77,54 +77,48 @@ def test_a_secret_of_the_configuration_is_masked(case: Case) -> None:
     case.run("logs", "last", "a", "--stdout").expect(0, out="***\n", err="")
 
 
+def wait_for(case: Case, name: str) -> None:
+    deadline = time.monotonic() + 20
+    while not os.path.exists(case.path(name)):
+        assert time.monotonic() < deadline, name
+        time.sleep(0.01)
+
+
 def test_follow_until_the_job_ends(case: Case) -> None:
     case.jobs({"id": "a", "command": "echo begin; touch started; while [ ! -e stop ]; do sleep 0.02; done; printf end"},
-              {"id": "b", "command": "touch b-started; while [ ! -e stop-b ]; do sleep 0.02; done",
-               "dependencies": ["a"]})
-    runner = subprocess.Popen(case.command("run", "config.json"), cwd=case.folder, env=case.environ)
-    try:
-        deadline = time.monotonic() + 20
-        while not os.path.exists(case.path("started")):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        follower = subprocess.Popen(case.command("logs", "last", "a", "--stdout", "-f"), cwd=case.folder,
-                                    env=case.environ, stdout=subprocess.PIPE)
-        assert follower.stdout is not None
-        assert follower.stdout.readline() == b"begin\n"
-        case.file("stop", "")
-        assert follower.stdout.read() == b"end"
-        assert follower.wait(20) == 0
-        assert runner.poll() is None, "it followed the run instead of the job"
-        follower.stdout.close()
-    finally:
-        case.file("stop", "").file("stop-b", "")
-        assert runner.wait(20) == 0
+              {"id": "b", "command": "while [ ! -e stop-b ]; do sleep 0.02; done", "dependencies": ["a"]})
+    with case.background("run", "config.json") as runner:
+        try:
+            wait_for(case, "started")
+            with case.background("logs", "last", "a", "--stdout", "-f", stdout=subprocess.PIPE) as follower:
+                assert follower.stdout is not None
+                assert follower.stdout.readline() == b"begin\n"
+                case.file("stop", "")
+                assert follower.stdout.read() == b"end"
+                assert follower.wait() == 0
+                assert runner.poll() is None, "it followed the run instead of the job"
+        finally:
+            case.file("stop", "").file("stop-b", "")
+        assert runner.wait() == 0
 
 
 def test_follow_a_whole_run(case: Case) -> None:
     case.jobs({"id": "a", "command": "echo from a; touch started; while [ ! -e stop ]; do sleep 0.02; done"},
               {"id": "b", "command": "echo from b; echo again; exit 1", "dependencies": ["a"], "max_retries": 1,
                "retry_delay": 0})
-    runner = subprocess.Popen(case.command("run", "config.json", "--quiet"), cwd=case.folder, env=case.environ,
-                              stderr=subprocess.PIPE)
-    try:
-        deadline = time.monotonic() + 20
-        while not os.path.exists(case.path("started")):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        follower = subprocess.Popen(case.command("logs", "last", "-f"), cwd=case.folder, env=case.environ,
-                                    stdout=subprocess.PIPE)
-        assert follower.stdout is not None
-        assert follower.stdout.readline() == b"==> a, attempt 1, stdout <==\n"
-        assert follower.stdout.readline() == b"from a\n"
-    finally:
-        case.file("stop", "")
-        runner.communicate(timeout=20)
-    text = follower.stdout.read()
-    follower.stdout.close()
-    assert follower.wait(20) == 0
-    assert text == (b"==> b, attempt 1, stdout <==\nfrom b\nagain\n"
-                    b"==> b, attempt 2, stdout <==\nfrom b\nagain\n")
+    with case.background("run", "config.json", stderr=subprocess.DEVNULL):
+        try:
+            wait_for(case, "started")
+            with case.background("logs", "last", "-f", stdout=subprocess.PIPE) as follower:
+                assert follower.stdout is not None
+                assert follower.stdout.readline() == b"==> a, attempt 1, stdout <==\n"
+                assert follower.stdout.readline() == b"from a\n"
+                case.file("stop", "")
+                assert follower.stdout.read() == (b"==> b, attempt 1, stdout <==\nfrom b\nagain\n"
+                                                  b"==> b, attempt 2, stdout <==\nfrom b\nagain\n")
+                assert follower.wait() == 0
+        finally:
+            case.file("stop", "")
 
 
 def test_following_what_is_over_just_shows_it(done: Case) -> None:

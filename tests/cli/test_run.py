@@ -56,7 +56,8 @@ def test_the_summary_is_bounded(case: Case) -> None:
 
 
 def test_the_summary_masks_secrets_and_shows_control_characters(case: Case) -> None:
-    case.jobs({"id": "a", "command": "printf 'pw=%s \\033[31mred\\033]0;title\\007\\n' \"$DB_PASSWORD\" >&2; exit 1"})
+    case.jobs({"id": "a", "description": "uses hunter2hunter2",
+               "command": "printf 'pw=%s \\033[31mred\\033]0;title\\007\\n' \"$DB_PASSWORD\" >&2; exit 1"})
     text = case.run("run", "config.json", env={"DB_PASSWORD": "hunter2hunter2"}).expect(1, out="").err
     assert "  | pw=*** \\x1b[31mred\\x1b]0;title\\x07\n" in text
     assert "hunter2" not in text
