@@ -23,8 +23,8 @@ from db.migrations import MIGRATIONS
 from db.sqlite_adapter import SQLiteAdapter
 from db.sqlite_file import is_there
 from db.tallies import count_run
-from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, RetryScheduled,
-                         RunEnded, RunStarted, RunStopping)
+from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, OutputsKept,
+                         RetryScheduled, RunEnded, RunStarted, RunStopping)
 from jobs.exceptions import ConfigurationError, DatabaseError, ExecutionerError, InternalError, MigrationError
 from jobs.recovery import recovery_text
 from jobs.models import (AttemptRecord, EventRecord, FINAL_STATUSES, JobRecord, JobStatus, Pipeline, Retention,
@@ -68,6 +68,9 @@ _END_RUN = ("UPDATE runs SET status = ?, exit_code = ?, reason = ?, ended_at = ?
             "WHERE run_id = ? AND status = 'RUNNING'")
 _ADD_EVENT = ("INSERT INTO events (run_id, application, job_id, at, kind, who, why, details) "
               "VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+
+
+_ADD_OUTPUT = "INSERT INTO outputs (run_id, position, name, value) VALUES (?, ?, ?, ?)"
 
 
 class EventKind:
@@ -120,6 +123,8 @@ class NewRun:
     runner_start: Optional[int] = None
     #: Jobs that are final before anything starts (kept from the run that is resumed, left out, skipped by an option).
     settled: Sequence[JobEnded] = ()
+    #: What settled jobs told others, by position.
+    outputs: Dict[int, Dict[str, str]] = field(default_factory=dict)
 
 
 class History:
@@ -230,6 +235,9 @@ class History:
                 ended = database.executemany(_END_JOB, [_job_values(run_id, event) for event in settled.values()])
                 if ended != len(new.settled):
                     raise InternalError("this is a bug: jobs settled before the run are not its own, or twice")
+            database.executemany(_ADD_OUTPUT, [
+                (run_id, position, storable(name), storable(value))
+                for position, outputs in new.outputs.items() for name, value in outputs.items()])
         return run_id
 
     def _keep_application(self, pipeline: Pipeline) -> None:
@@ -478,6 +486,15 @@ class History:
         """What was done to an application as such (``hold``, ``release``), newest first."""
         return self._events("application = ?", [application], kind, "event_id DESC", limit)
 
+    def outputs(self, run_id: int) -> Dict[str, Dict[str, str]]:
+        """What the jobs of a run told others, by job id; what was kept from its parent included."""
+        told: Dict[str, Dict[str, str]] = {}
+        for job_id, name, value in self._database.fetchall(
+                "SELECT j.job_id, o.name, o.value FROM outputs o JOIN jobs j ON j.run_id = o.run_id "
+                "AND j.position = o.position WHERE o.run_id = ?", (run_id,)):
+            told.setdefault(job_id, {})[name] = value
+        return told
+
     def marks(self, run_id: int) -> Dict[str, EventRecord]:
         """The jobs of a run that somebody marked as success, by id."""
         return {event.job_id: event for event in self.events(run_id, EventKind.MARK_SUCCESS) if event.job_id}
@@ -610,6 +627,8 @@ class RunJournal:
         if rows.jobs and database.executemany(_END_JOB, rows.jobs) != len(rows.jobs):
             raise InternalError("this is a bug: run %d: a final status would be overwritten, among jobs at %s" % (
                 self._run_id, ", ".join(str(values[-1]) for values in rows.jobs[:20])))
+        if rows.outputs:
+            database.executemany(_ADD_OUTPUT, rows.outputs)
         if rows.events:
             database.executemany(_ADD_EVENT, rows.events)
         for event in rows.run_ends:
@@ -642,12 +661,14 @@ class _Rows:
         self.ended: List[Tuple[SqlValue, ...]] = []
         self.jobs: List[Tuple[SqlValue, ...]] = []
         self.events: List[Tuple[SqlValue, ...]] = []
+        self.outputs: List[Tuple[SqlValue, ...]] = []
         self.run_ends: List[RunEnded] = []
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to keep."""
-        return not (self.intended or self.started or self.ended or self.jobs or self.events or self.run_ends)
+        return not (self.intended or self.started or self.ended or self.jobs or self.events or self.outputs
+                    or self.run_ends)
 
     def add(self, event: Event) -> None:
         """Take an event, in the order of the stream."""
@@ -660,6 +681,9 @@ class _Rows:
                                   self._inside(event.stdout_path), self._inside(event.stderr_path)))
         elif isinstance(event, AttemptStarted):
             self.started[event.token] = event
+        elif isinstance(event, OutputsKept):
+            self.outputs += [(self.run_id, event.position, storable(name), storable(value))
+                             for name, value in event.outputs.items()]
         elif isinstance(event, RetryScheduled):
             self._note(event.at, EventKind.RETRY, event.reason, event.job_id,
                        {"attempt": event.attempt, "delay_s": event.delay_s})

@@ -12,11 +12,13 @@ from db.history import History
 from jobs.checks.result import CheckContext
 from jobs.checks.runner import failure_reason, run_check
 from jobs.events import AttemptEnded, JobEnded, RunEnded
-from jobs.exceptions import OverlapError, StorageError
+from jobs.exceptions import JobExecutionError, OverlapError, StorageError
 from jobs.keeper.processes import boot_id, has_proc, stat_of
 from jobs.keeper.record import RecordedRun, is_keeper_alive, read_record
 from jobs.locks import FileLock
 from jobs.models import FINAL_STATUSES, AttemptOutcome, AttemptRecord, JobRecord, JobStatus, RunRecord, RunStatus
+from jobs.outcomes import apply_skip_codes
+from jobs.outputs import read_outputs
 from jobs.orphans import end_survivors, stop_keeper
 from jobs.reconcile import OpenAttempt, OpenJob, Reconciled, Recorded, reconcile
 from jobs.recovery import Recovery, recovery_of
@@ -195,14 +197,27 @@ def _open_job(job: JobRecord, attempts: List[AttemptRecord], run: RunRecord, rec
         found.attempt = OpenAttempt(
             last.token, last.attempt, run.boot_id, not is_record_known or last.status == JobStatus.RUNNING)
         known = recorded.get(last.token)
-        if known is not None and known.outcome is not None and known.outcome.status == JobStatus.SUCCESS:
-            _check(found, recovery_of(job.recovery), makes_checks)
+        if known is not None and known.outcome is not None:
+            kept = recovery_of(job.recovery)
+            apply_skip_codes(known.outcome, kept.skip_exit_codes)
+            if known.outcome.status == JobStatus.SUCCESS:
+                _check(found, kept, makes_checks)
+                _take_outputs(found, kept, last.stdout_path)
     elif ended:
         last = ended[-1]
         found.last_outcome = AttemptOutcome(
             last.status, last.exit_code, last.signal, last.reason, last.stop_reason, last.started_at, last.ended_at,
             last.duration_s, last.cpu_s, last.max_rss_bytes, last.survivors)
     return found
+
+
+def _take_outputs(job: OpenJob, known: Recovery, stdout_path: str) -> None:
+    """Take what the attempt told others; its file lies beside that of its output."""
+    if known.outputs and job.is_checked and not job.check_failure:
+        try:
+            job.told = read_outputs(os.path.splitext(stdout_path)[0] + ".outputs", known.outputs)
+        except JobExecutionError as error:
+            job.check_failure = error.message
 
 
 def _check(job: OpenJob, known: Recovery, makes_checks: bool) -> None:

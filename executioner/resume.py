@@ -3,7 +3,7 @@
 The new run is linked to its parent. What the chain of runs has as SUCCESS is carried (or was marked so by somebody);
 what nobody knows the end of is run again only where the job says so, or the operator does.
 """
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Union
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Union
 
 from config.pipeline import LoadResult
 from db.history import History
@@ -29,6 +29,8 @@ class Prepared(NamedTuple):
     #: Jobs that are decided before anything starts, by position.
     given: Dict[int, Given]
     parent_run_id: Optional[int] = None
+    #: What jobs that are kept told others, by id.
+    outputs: Mapping[str, Dict[str, str]] = {}
 
 
 class ResumeOptions(NamedTuple):
@@ -67,7 +69,11 @@ def prepare_resume(history: History, options: ResumeOptions, current: Pipeline,
     given = _given(history, parent, before, pipeline, options)
     for position, one in left_out(pipeline, graph).items():
         given.setdefault(position, _for_now(one))
-    return Prepared(pipeline, graph, given, parent.run_id)
+    told: Dict[str, Dict[str, str]] = {}
+    for run in reversed(history.chain(parent.run_id)):
+        told.update(history.outputs(run.run_id))
+    kept = {graph.ids[position] for position, one in given.items() if one.status == JobStatus.SUCCESS}
+    return Prepared(pipeline, graph, given, parent.run_id, {job_id: told[job_id] for job_id in kept.intersection(told)})
 
 
 def plan_lines(history: History, prepared: Prepared, current: Pipeline, differences: Sequence[str],

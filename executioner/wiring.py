@@ -44,8 +44,8 @@ class Runner:
     """
 
     def __init__(self, home: Home, pipeline: Pipeline, prepare: Callable[[History], Union[Prepared, RunOutcome]],
-                 origin: OriginalState, options: Dict[str, object], notices: Sequence[str] = (), log_level: str = "INFO",
-                 text_log: bool = False, tell: Callable[[str], None] = lambda line: None) -> None:
+                 origin: OriginalState, options: Dict[str, object], notices: Sequence[str] = (),
+                 log_level: str = "INFO", text_log: bool = False, tell: Callable[[str], None] = lambda line: None) -> None:
         self.home = home
         self.pipeline = pipeline
         self.masker = Masker(pipeline.secret_values)
@@ -181,7 +181,8 @@ class Runner:
         settled = settled_events(prepared.graph, prepared.given, started_at)
         new = NewRun(run_uuid, started_at, prepared.parent_run_id, options=self._options, host=os.uname().nodename,
                      user=_user_name(), boot_id=boot_id(), runner_pid=pid, runner_start=start_time(pid),
-                     settled=settled)
+                     settled=settled, outputs={prepared.graph.position[job_id]: told
+                                               for job_id, told in prepared.outputs.items()})
         made: List[str] = []
 
         def place(run_id: int) -> RunPlaces:
@@ -249,7 +250,8 @@ class Runner:
             scheduler = Scheduler(pipeline.jobs, prepared.graph, slots, pipeline.continue_on_error, prepared.given,
                                   pipeline.run_timeout_s)
             engine = Engine(pipeline, run, scheduler, executor, self.history.journal(run.run_id),
-                            told, self._clock, checks, requests, _unit_random)
+                            told, self._clock, checks, requests, _unit_random,
+                            prepared.outputs)
             return engine.run()
         finally:
             checks.close()

@@ -13,14 +13,17 @@ The keeper's record holds the results meanwhile. No decision is made here that `
 """
 import math
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Set
 
+from jobs.attempts import AttemptMaker
+from jobs.checks.result import CONDITION
 from jobs.checks.runner import Checked, CheckService, failure_reason
-from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, RetryScheduled,
-                         RunEnded, RunStarted, RunStopping)
-from jobs.exceptions import EXIT_FAILED, EXIT_OK, EXIT_SIGNAL, InternalError, StorageError
+from jobs.events import (AttemptEnded, AttemptStarted, Event, JobEnded, Notice, OutputsKept, RetryScheduled, RunEnded,
+                         RunStarted, RunStopping)
+from jobs.exceptions import EXIT_FAILED, EXIT_OK, EXIT_SIGNAL, InternalError, JobExecutionError, StorageError
 from jobs.models import AttemptOutcome, Check, JobStatus, Pipeline, RunStatus, StopReason
-from jobs.ports import (AttemptStart, Clock, Ended, Executor, ExecutorEvent, HoldRequest, Journal, Observer, Request,
+from jobs.outcomes import apply_skip_codes
+from jobs.ports import (Clock, Ended, Executor, ExecutorEvent, HoldRequest, Journal, Observer, Request,
                         Started, StopRequest, Withdrawn)
 from jobs.run_context import RunContext, attempt_token, position_and_attempt
 from jobs.scheduler import Finished, Scheduler
@@ -55,12 +58,14 @@ class Engine:
     """Runs one pipeline to its end.
 
     :param requests: gives what was asked of the run (to stop, to hold jobs) since the last call
+    :param outputs: what jobs told in runs that this one resumes, by job id
     :param unit_random: gives random numbers from 0 to 1 (the jitter of retries)
     """
 
     def __init__(self, pipeline: Pipeline, run: RunContext, scheduler: Scheduler, executor: Executor, journal: Journal,
                  observers: Sequence[Observer], clock: Clock, checks: CheckService,
-                 requests: Callable[[], List[Request]], unit_random: Callable[[], float]) -> None:
+                 requests: Callable[[], List[Request]], unit_random: Callable[[], float],
+                 outputs: Optional[Mapping[str, Dict[str, str]]] = None) -> None:
         self._pipeline = pipeline
         self._run = run
         self._scheduler = scheduler
@@ -74,7 +79,10 @@ class Engine:
         self._unsaved: List[Event] = []
         self._unsaved_since: Optional[float] = None
         self._pending_starts: List[int] = []
+        self._attempts = AttemptMaker(pipeline, run, outputs)
         self._awaiting_postcheck: Dict[int, AttemptOutcome] = {}
+        #: Jobs whose condition is being looked at.
+        self._asked: Set[int] = set()
         self._withdrawn: Dict[int, str] = {}
         self._first_started_at: Dict[int, float] = {}
         self._recent_duration_s: Optional[float] = None
@@ -139,15 +147,7 @@ class Engine:
             if self._scheduler.stop_kind:
                 self._executor.stop(event.token, self._scheduler.stop_kind)
         elif isinstance(event, Ended):
-            position, _ = position_and_attempt(event.token)
-            self._halted = self._halted or event.halted
-            self._learn_duration(event.outcome)
-            self._scheduler.ended(position, event.outcome, now, self._unit_random())
-            if self._scheduler.in_postcheck(position):
-                self._awaiting_postcheck[position] = event.outcome
-                self._check(event.token, self._pipeline.jobs[position].post_checks)
-            else:
-                self._attempt_ended(position, event.token, event.outcome)
+            self._absorb_end(event, now)
         elif isinstance(event, Withdrawn):
             position, _ = position_and_attempt(event.token)
             self._take_back(position, event.token)
@@ -162,21 +162,58 @@ class Engine:
         else:
             self._attempt_ended(position, token, AttemptOutcome(JobStatus.CANCELLED, reason="never began"))
 
+    def _absorb_end(self, event: Ended, now: float) -> None:
+        position, _ = position_and_attempt(event.token)
+        job, outcome = self._pipeline.jobs[position], event.outcome
+        self._halted = self._halted or event.halted
+        self._learn_duration(outcome)
+        apply_skip_codes(outcome, job.skip_exit_codes)
+        if outcome.status == JobStatus.SUCCESS and job.outputs and not job.post_checks:
+            self._take_outputs(event.token, outcome)
+        self._scheduler.ended(position, outcome, now, self._unit_random())
+        if self._scheduler.in_postcheck(position):
+            self._awaiting_postcheck[position] = outcome
+            self._check(event.token, job.post_checks)
+        else:
+            self._attempt_ended(position, event.token, outcome)
+
+    def _take_outputs(self, token: str, outcome: AttemptOutcome) -> str:
+        """Read what a successful attempt told; what is wrong with that, and then the attempt has failed."""
+        position, attempt = position_and_attempt(token)
+        try:
+            outputs = self._attempts.read_outputs(position, attempt)
+        except JobExecutionError as error:
+            outcome.status, outcome.reason = JobStatus.FAILED, error.message
+            return error.message
+        self._unsaved.append(OutputsKept(position, self._id(position), outputs, self._clock.wall()))
+        return ""
+
     def _check(self, token: str, checks: Sequence[Check]) -> None:
         job = self._pipeline.jobs[position_and_attempt(token)[0]]
-        environment = dict(self._pipeline.environment)
-        environment.update(job.environment)
-        self._checks.submit(token, checks, job.working_dir, environment)
+        self._checks.submit(token, checks, job.working_dir, self._attempts.variables(job))
 
     def _absorb_check(self, checked: Checked, now: float) -> None:
         position, _ = position_and_attempt(checked.ticket)
+        job, passed, reason = self._pipeline.jobs[position], checked.passed, failure_reason(checked.results)
         outcome = self._awaiting_postcheck.pop(position, None)
-        self._scheduler.checked(position, checked.passed, failure_reason(checked.results), now, self._unit_random())
         if outcome is not None:
+            if passed and job.outputs:
+                reason = self._take_outputs(checked.ticket, outcome)
+                passed = not reason
+            self._scheduler.checked(position, passed, reason, now, self._unit_random())
             self._attempt_ended(position, checked.ticket, outcome)
-        elif self._scheduler.is_dispatched(position):
-            self._pending_starts.append(position)
-            self._intend(position)
+        elif position in self._asked and not passed:
+            self._asked.discard(position)
+            self._scheduler.unneeded(position, checked.results[0].reason)
+        elif position in self._asked and job.pre_checks:
+            self._asked.discard(position)
+            self._check(checked.ticket, job.pre_checks)
+        else:
+            self._asked.discard(position)
+            self._scheduler.checked(position, passed, reason, now, self._unit_random())
+            if self._scheduler.is_dispatched(position):
+                self._pending_starts.append(position)
+                self._intend(position)
 
     def _absorb_holds(self, request: HoldRequest) -> None:
         # A hold of a job that another file of the application has is none of ours.
@@ -216,14 +253,24 @@ class Engine:
     def _choose(self) -> None:
         for position in self._scheduler.take_ready(self._ahead()):
             if self._scheduler.has_prechecks_to_make(position):
-                self._check(attempt_token(self._run, position, 1), self._pipeline.jobs[position].pre_checks)
+                self._ask(position)
             else:
                 self._pending_starts.append(position)
                 self._intend(position)
 
+    def _ask(self, position: int) -> None:
+        """Look at what must hold before the job's first attempt: its condition, then its pre-checks."""
+        job = self._pipeline.jobs[position]
+        if job.condition is not None:
+            self._asked.add(position)
+        self._check(self._attempts.token(position, 1),
+                    job.pre_checks if job.condition is None else (Check(CONDITION, {"condition": job.condition}),))
+
     def _act(self, now: float) -> None:
         if self._pending_starts:
-            starts = [self._attempt_start(position, now) for position in self._pending_starts]
+            starts = [self._attempts.start(position, self._scheduler.attempts[position] + 1,
+                                           *self._scheduler.attempt_limit(position, now))
+                      for position in self._pending_starts]
             self._pending_starts = []
             self._executor.start(starts)
         if self._halted:
@@ -287,28 +334,7 @@ class Engine:
         if self._withdrawn.pop(position, None) is not None:
             return
         attempt = self._scheduler.attempts[position] + 1
-        folder = self._run.output_dir
-        self._unsaved.append(AttemptIntended(
-            position, self._id(position), attempt, attempt_token(self._run, position, attempt),
-            "%s/%s" % (folder, self._file_name(position, attempt, "out")),
-            "%s/%s" % (folder, self._file_name(position, attempt, "err")), self._clock.wall()))
-
-    def _file_name(self, position: int, attempt: int, ending: str) -> str:
-        # The grammar of ids makes them safe as file names; the attempt keeps "a" and "a.1" apart.
-        return "%s.%d.%s" % (self._id(position), attempt, ending)
-
-    def _attempt_start(self, position: int, now: float) -> AttemptStart:
-        job = self._pipeline.jobs[position]
-        attempt = self._scheduler.attempts[position] + 1
-        limit_s, limit_reason = self._scheduler.attempt_limit(position, now)
-        environment = dict(job.environment)
-        environment["EXECUTIONER_JOB_ID"] = job.id
-        environment["EXECUTIONER_ATTEMPT"] = str(attempt)
-        environment["EXECUTIONER_OUTPUT"] = "%s/%s" % (
-            self._run.output_dir, self._file_name(position, attempt, "outputs"))
-        return AttemptStart(attempt_token(self._run, position, attempt), job, attempt, environment,
-                            self._file_name(position, attempt, "out"), self._file_name(position, attempt, "err"),
-                            limit_s, limit_reason, not job.post_checks)
+        self._unsaved.append(self._attempts.intent(position, attempt, self._clock.wall()))
 
     def _id(self, position: int) -> str:
         return self._pipeline.jobs[position].id

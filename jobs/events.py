@@ -3,11 +3,11 @@
 ``position`` is the job's place in the file: the key of a job inside its run. ``at`` is epoch seconds (UTC).
 """
 from dataclasses import dataclass
-from typing import Optional, Tuple, Union
+from typing import Dict, Optional, Tuple, Union
 
 from jobs.models import AttemptOutcome
 
-__all__ = ["AttemptEnded", "AttemptIntended", "AttemptStarted", "Event", "JobEnded", "Notice", "RetryScheduled",
+__all__ = ["AttemptEnded", "AttemptIntended", "AttemptStarted", "Event", "JobEnded", "Notice", "OutputsKept", "RetryScheduled",
            "RunEnded", "RunStarted", "RunStopping"]
 
 
@@ -59,6 +59,16 @@ class AttemptEnded:
     attempt: int
     token: str
     outcome: AttemptOutcome
+    at: float
+
+
+@dataclass
+class OutputsKept:
+    """What a job told those that depend on it."""
+
+    position: int
+    job_id: str
+    outputs: Dict[str, str]
     at: float
 
 
@@ -124,5 +134,5 @@ class Notice:
     context: Tuple[Tuple[str, str], ...] = ()
 
 
-Event = Union[RunStarted, AttemptIntended, AttemptStarted, AttemptEnded, RetryScheduled, JobEnded, RunStopping,
-              RunEnded, Notice]
+Event = Union[RunStarted, AttemptIntended, AttemptStarted, AttemptEnded, OutputsKept, RetryScheduled, JobEnded,
+              RunStopping, RunEnded, Notice]

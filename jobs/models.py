@@ -242,6 +242,12 @@ class Job:
     pre_checks: Tuple[Check, ...] = ()
     post_checks: Tuple[Check, ...] = ()
     output_limit_bytes: int = 1 << 30
+    #: Exit codes by which the job says that there was nothing to do.
+    skip_exit_codes: FrozenSet[int] = frozenset()
+    #: What must hold for the job to run (``jobs.checks.conditions``); None = nothing.
+    condition: Optional[Dict[str, Any]] = None
+    #: Names of what it tells those that depend on it.
+    outputs: Tuple[str, ...] = ()
     #: Whether an attempt whose outcome nobody knows may be run again.
     rerun_if_lost: bool = False
     #: Whether processes that the job leaves behind may live on.
@@ -256,6 +262,11 @@ class Job:
         _require(self.total_timeout_s is None or self.total_timeout_s > 0, "job %s: total_timeout" % self.id)
         _require(self.stop_grace_s >= 0, "job %s: stop_grace %r" % (self.id, self.stop_grace_s))
         _require(self.join is None or 1 <= self.join <= max(1, len(self.dependencies)), "job %s: join" % self.id)
+
+    @property
+    def has_questions(self) -> bool:
+        """Whether something must be looked at before its first attempt: its condition, or its pre-checks."""
+        return bool(self.pre_checks) or self.condition is not None
 
     @property
     def is_cleanup(self) -> bool:

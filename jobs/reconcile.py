@@ -7,7 +7,7 @@ ended), and the kernel (is the keeper alive, is this still the same boot). Reade
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence
 
-from jobs.events import AttemptEnded, Event, JobEnded, RunEnded
+from jobs.events import AttemptEnded, Event, JobEnded, OutputsKept, RunEnded
 from jobs.exceptions import EXIT_FAILED, EXIT_OK, InternalError
 from jobs.models import FAILS_RUN, FINAL_STATUSES, AttemptOutcome, JobStatus, RunStatus
 
@@ -43,8 +43,10 @@ class OpenJob:
     allow_failure: bool = False
     #: Whether it has no checks that decide about its last attempt, or they were made.
     is_checked: bool = True
-    #: What they found wrong.
+    #: What they found wrong, or what is wrong with what it told others.
     check_failure: str = ""
+    #: What it told others.
+    told: Dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -125,6 +127,8 @@ def _outcome(job: OpenJob, record: Dict[str, Recorded], keeper_alive: bool, boot
             outcome = _with(outcome, JobStatus.LOST, "it ended well, but its post-checks have not been made")
         elif outcome.status == JobStatus.SUCCESS and job.check_failure:
             outcome = _with(outcome, JobStatus.FAILED, job.check_failure)
+        elif outcome.status == JobStatus.SUCCESS and job.told:
+            truth.events.append(OutputsKept(job.position, job.job_id, job.told, at))
     elif job.attempt.boot_id != boot_id:
         outcome = AttemptOutcome(JobStatus.LOST, reason=MACHINE_WENT_DOWN)
     elif keeper_alive and known is not None:

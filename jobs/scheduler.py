@@ -7,7 +7,7 @@ Life of a job (the left word is the state here, the right one what people see)::
 
     PENDING     PENDING    waits for its dependencies
     QUEUED      QUEUED     ready; waits for a slot
-    PRECHECK    QUEUED     has a slot; its pre-checks run
+    PRECHECK    QUEUED     has a slot; its condition and its pre-checks are looked at
     DISPATCHED  QUEUED     handed to the executor, maybe ahead of a free slot; may begin at any moment
     RUNNING     RUNNING    its process exists
     POSTCHECK   RUNNING    its process is gone; its post-checks run
@@ -30,8 +30,8 @@ __all__ = ["EVENTS", "STATES", "TABLE", "Finished", "Given", "Retry", "Scheduler
 
 STATES = PENDING, QUEUED, PRECHECK, DISPATCHED, RUNNING, POSTCHECK, RETRYING, FINAL = range(8)
 STATE_NAMES = ("PENDING", "QUEUED", "PRECHECK", "DISPATCHED", "RUNNING", "POSTCHECK", "RETRYING", "FINAL")
-EVENTS = MET, UNMET, TAKE, CHECKED, STARTED, ENDED, WITHDRAWN, DUE, STOP = range(9)
-EVENT_NAMES = ("MET", "UNMET", "TAKE", "CHECKED", "STARTED", "ENDED", "WITHDRAWN", "DUE", "STOP")
+EVENTS = MET, UNMET, TAKE, CHECKED, STARTED, ENDED, WITHDRAWN, DUE, STOP, UNNEEDED = range(10)
+EVENT_NAMES = ("MET", "UNMET", "TAKE", "CHECKED", "STARTED", "ENDED", "WITHDRAWN", "DUE", "STOP", "UNNEEDED")
 
 #: What people see of a live state.
 VISIBLE_STATUS = {PENDING: JobStatus.PENDING, QUEUED: JobStatus.QUEUED, PRECHECK: JobStatus.QUEUED,
@@ -162,6 +162,11 @@ class Scheduler:
         self._handle(position, CHECKED, passed, reason, now, unit_random)
         self._settle()
 
+    def unneeded(self, position: int, reason: str) -> None:
+        """The job's own condition, or what it would make, says that it need not run."""
+        self._handle(position, UNNEEDED, reason)
+        self._settle()
+
     def started(self, position: int, now: float) -> None:
         """The executor has started the attempt."""
         self._handle(position, STARTED, now)
@@ -262,7 +267,7 @@ class Scheduler:
             room = self.slots - len(self._in_flight)
             if room <= 0:
                 # While checks run, the executor does not know that their job holds a slot: nothing goes ahead then.
-                if room + ahead <= 0 or self.jobs[position].pre_checks or self._with_checks:
+                if room + ahead <= 0 or self.jobs[position].has_questions or self._with_checks:
                     break
                 if best_follower is None:
                     best_follower = min(self._in_flight.values())
@@ -370,11 +375,11 @@ class Scheduler:
         if self._has_checks(position):
             self._with_checks += 1
         first = not self.attempts[position]
-        self.state[position] = PRECHECK if first and self.jobs[position].pre_checks else DISPATCHED
+        self.state[position] = PRECHECK if first and self.jobs[position].has_questions else DISPATCHED
 
     def _has_checks(self, position: int) -> bool:
         job = self.jobs[position]
-        return bool(job.pre_checks or job.post_checks)
+        return job.has_questions or bool(job.post_checks)
 
     def _leave(self, position: int) -> None:
         """The job gives up its slot, where it has one."""
@@ -388,6 +393,9 @@ class Scheduler:
             self._cancel(position)
         else:
             self.state[position] = DISPATCHED
+
+    def _skip(self, position: int, reason: str) -> None:
+        self._finish(position, JobStatus.SKIPPED, reason)
 
     def _start(self, position: int, now: float) -> None:
         self.state[position] = RUNNING
@@ -557,6 +565,7 @@ _CELLS = {
     (QUEUED, TAKE): _S._take,
     (QUEUED, STOP): _S._cancel,
     (PRECHECK, CHECKED): _S._prechecked,
+    (PRECHECK, UNNEEDED): _S._skip,
     (PRECHECK, STOP): _S._cancel,
     (DISPATCHED, STARTED): _S._start,
     (DISPATCHED, ENDED): _S._end_unstarted,
@@ -569,6 +578,7 @@ _CELLS = {
     (RETRYING, DUE): _S._queue,
     (RETRYING, STOP): _S._cancel,
     (FINAL, CHECKED): _S._ignore,           # a check that a stop overtook
+    (FINAL, UNNEEDED): _S._ignore,          # the same of a condition
     (FINAL, DUE): _S._ignore,               # the timer of a retry that a stop overtook
     (FINAL, STOP): _S._ignore,
 }  # type: Dict[Tuple[int, int], Callable[..., None]]

@@ -3,7 +3,10 @@ import os
 from dataclasses import dataclass, field
 from typing import Dict
 
-__all__ = ["CheckContext", "CheckResult"]
+__all__ = ["CONDITION", "CheckContext", "CheckResult"]
+
+#: The name under which the condition of a job (``run_if``) is asked like a check.
+CONDITION = "run_if"
 
 
 @dataclass

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Deque, Dict, List, Mapping, Optional, Sequence, Set
 
-from jobs.checks.result import CheckContext, CheckResult
+from jobs.checks.result import CONDITION, CheckContext, CheckResult
 from jobs.compat import Protocol
 from jobs.exceptions import ExecutionerError
 from jobs.models import Check
@@ -70,6 +70,9 @@ def run_check(check: Check, context: CheckContext, registry: "Optional[Registry]
         from jobs.checks.registry import BUILT_IN
 
         registry = BUILT_IN
+    if check.name == CONDITION:
+        from jobs.checks.conditions import ask
+        return ask(check.params["condition"], context)
     declaration = registry.get(check.name)
     if declaration is None:
         return CheckResult(check.name, False, "no such check; there are %s" % ", ".join(registry.names()))

@@ -1,0 +1,108 @@
+"""From a job to one attempt of it: its name, its files, its variables, and what other jobs told it."""
+import copy
+import os
+import re
+from typing import Dict, Mapping, Optional
+from zlib import crc32
+
+from jobs.events import AttemptIntended
+from jobs.models import Job, Pipeline
+from jobs.outputs import read_outputs
+from jobs.placeholders import expand_command, expand_text
+from jobs.ports import AttemptStart
+from jobs.run_context import RunContext, attempt_token
+
+__all__ = ["AttemptMaker", "file_stem"]
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
+_STEM_MOST = 150
+
+
+def file_stem(job_id: str) -> str:
+    """A job's id as part of a file name. Ids of files are safe as they are; made ones (``id[item]``) are encoded."""
+    if _PLAIN_ID.match(job_id):
+        return job_id
+    data = job_id.encode("utf-8", "surrogateescape")
+    stem = re.sub(rb"[^A-Za-z0-9_.:\[\],=-]", lambda match: b"%%%02X" % match.group()[0], data).decode("ascii")
+    return stem if len(stem) <= _STEM_MOST else "%s~%08x" % (stem[:_STEM_MOST], crc32(data))
+
+
+class AttemptMaker:
+    """Makes the attempts of one run.
+
+    :param outputs: what jobs told in runs that this one resumes, by job id
+    """
+
+    def __init__(self, pipeline: Pipeline, run: RunContext, outputs: Optional[Mapping[str, Dict[str, str]]] = None) -> None:
+        self._pipeline = pipeline
+        self._run = run
+        self._outputs: Dict[str, Dict[str, str]] = dict(outputs or {})
+
+    def token(self, position: int, attempt: int) -> str:
+        """The attempt's name."""
+        return attempt_token(self._run, position, attempt)
+
+    def intent(self, position: int, attempt: int, at: float) -> AttemptIntended:
+        """That the attempt is about to be handed over."""
+        return AttemptIntended(position, self._pipeline.jobs[position].id, attempt, self.token(position, attempt),
+                               self._path(position, attempt, "out"), self._path(position, attempt, "err"), at)
+
+    def start(self, position: int, attempt: int, limit_s: float, limit_reason: str) -> AttemptStart:
+        """What the executor gets.
+
+        :param limit_s: seconds that the attempt may take
+        :param limit_reason: what it is stopped for then (a ``StopReason``)
+        """
+        job = self._pipeline.jobs[position]
+        environment = dict(job.environment)
+        if self._outputs:
+            job = self._told(job, environment)
+        environment["EXECUTIONER_JOB_ID"] = job.id
+        environment["EXECUTIONER_ATTEMPT"] = str(attempt)
+        environment["EXECUTIONER_OUTPUT"] = self._path(position, attempt, "outputs")
+        return AttemptStart(self.token(position, attempt), job, attempt, environment,
+                            self._name(position, attempt, "out"), self._name(position, attempt, "err"),
+                            limit_s, limit_reason, not (job.post_checks or job.outputs))
+
+    def variables(self, job: Job) -> Dict[str, str]:
+        """All variables of a job, for what looks at files and conditions in its stead."""
+        environment = dict(self._pipeline.environment)
+        environment.update(job.environment)
+        return environment
+
+    def read_outputs(self, position: int, attempt: int) -> Dict[str, str]:
+        """What the attempt told, and tell it on.
+
+        :raises JobExecutionError: where it did not tell what it is to
+        """
+        job = self._pipeline.jobs[position]
+        outputs = read_outputs(self._path(position, attempt, "outputs"), job.outputs)
+        self._outputs[job.id] = outputs
+        return outputs
+
+    def _told(self, job: Job, environment: Dict[str, str]) -> Job:
+        """The job with what others told put in its place; ``environment`` gets the variables that this needs."""
+        def lookup(name: str) -> Optional[str]:
+            if not name.startswith("jobs."):
+                return None
+            job_id, _, output = name[len("jobs."):].rpartition(".outputs.")
+            return self._outputs.get(job_id, {}).get(output)
+
+        command, variables = expand_command(job.command, lookup, "EXECUTIONER_TOLD_")
+        for name, value in environment.items():
+            environment[name] = expand_text(value, lookup)
+        environment.update(variables)
+        told = copy.copy(job)
+        told.command = command
+        told.working_dir = expand_text(job.working_dir, lookup)
+        told.stdin_path = expand_text(job.stdin_path, lookup)
+        if job.stdin_text is not None:
+            told.stdin_text = expand_text(job.stdin_text, lookup)
+        return told
+
+    def _name(self, position: int, attempt: int, ending: str) -> str:
+        # The attempt's number keeps "a" and "a.1" apart.
+        return "%s.%d.%s" % (file_stem(self._pipeline.jobs[position].id), attempt, ending)
+
+    def _path(self, position: int, attempt: int, ending: str) -> str:
+        return os.path.join(self._run.output_dir, self._name(position, attempt, ending))
