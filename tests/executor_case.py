@@ -144,6 +144,16 @@ class Case:
         return self.survivors
 
 
+def runner_command(folder: Path, jobs: Sequence[Any], **description: Any) -> List[str]:
+    """The command line of a runner in a process of its own; see ``main``."""
+    return [sys.executable, __file__, str(folder), json.dumps(dict(description, jobs=jobs))]
+
+
+def runner_environment() -> Dict[str, str]:
+    """What that process needs to find us."""
+    return dict(os.environ, PYTHONPATH=str(Path(__file__).resolve().parent.parent))
+
+
 def main(arguments: Sequence[str]) -> None:
     """A runner: ``executor_case.py FOLDER DESCRIPTION``, a JSON object with ``jobs`` and options of the case."""
     folder = Path(arguments[0])
@@ -176,5 +186,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     main(sys.argv[1:])

@@ -170,6 +170,10 @@ class LocalExecutor:
             self._channel.close()
             self._channel = None
         os.close(self._output_fd)
+        if self._adopted_record is not None:
+            self._adopted_record.close()
+        if self._is_subreaper:
+            processes.become_subreaper(False)
         return self._survivors
 
     # ---- waiting -------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import os
 import time
 from typing import Callable, List, Optional, Tuple
 
+from jobs import system
 from jobs.keeper import processes
 from jobs.keeper.loop import PROCESS_NAME
 from jobs.keeper.nursery import AttemptSpec
@@ -49,7 +50,13 @@ def find_newborn(spec: AttemptSpec, known: RecordedAttempt,
         if time.monotonic() >= give_up_at:
             raise Unsure()
         time.sleep(0.002)
-    leaders = [found for found in born if found.session == found.pid]
+    leaders = []
+    for found in born:
+        if found.name == PROCESS_NAME:
+            # A start that failed: it never became the program.
+            _reap(found.pid)
+        elif found.session == found.pid:
+            leaders.append(found)
     marks = {found.pid: processes.mark_of(found.pid) for found in leaders}
     marked = [found for found in leaders if marks[found.pid] == spec.token]
     # What is dead, or dies while we look, shows no environment; a job may also have wiped its own.
@@ -61,6 +68,13 @@ def find_newborn(spec: AttemptSpec, known: RecordedAttempt,
     if len(candidates) > 1:
         raise Unsure()
     return (candidates[0].pid, candidates[0].start) if candidates else None
+
+
+def _reap(pid: int) -> None:
+    try:
+        system.wait4(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass
 
 
 def _children() -> List[processes.ProcessStat]:

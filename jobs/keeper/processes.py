@@ -22,12 +22,15 @@ _READ_BYTES = 4096
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def become_subreaper() -> bool:
-    """Let what loses its parent below us come to us, not to process 1. Whether this system can do that (Linux)."""
+def become_subreaper(wanted: bool = True) -> bool:
+    """Let what loses its parent below us come to us, not to process 1. Whether this system can do that (Linux).
+
+    :param wanted: False: as it was before
+    """
     if not sys.platform.startswith("linux"):
         return False
     import ctypes
-    return int(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0
+    return int(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)) == 0
 
 
 class ProcessStat:

@@ -220,32 +220,33 @@ def is_keeper_alive(path: str) -> bool:
 
 def _absorb(run: RecordedRun, line: bytes) -> None:
     words = line.split(b" ")
+    if len(words) < 3:
+        return
+    kind = words[0]
     pairs = {}
     for word in words[2:-1]:
         name, _, value = word.partition(b"=")
         pairs[name.decode("ascii")] = _unquoted(value)
-    kind = words[0]
     if line.startswith(FORMAT + b" "):
-        run.boot_id, run.keeper_pid = pairs["boot"], int(pairs["keeper"])
-        run.keeper_start, run.closed = int(pairs["keeper_start"]), False
+        run.boot_id, run.keeper_pid, run.keeper_start = pairs["boot"], int(pairs["keeper"]), int(pairs["keeper_start"])
+        run.closed = False
     elif kind == b"closed":
         run.closed = True
-    elif kind in (b"started", b"process", b"unstarted", b"exited", b"ended"):
+    elif kind == b"unstarted":
+        run.attempts.pop(_unquoted(words[1]), None)
+    elif kind in (b"started", b"process", b"exited", b"ended"):
         token = _unquoted(words[1])
-        attempt = run.attempts.get(token)
-        if attempt is None:
-            attempt = run.attempts[token] = RecordedAttempt(token)
+        attempt = run.attempts.get(token) or RecordedAttempt(token)
         if kind == b"started":
             attempt.started_at, attempt.started_mono = float(pairs["at"]), float(pairs["mono"])
             attempt.boot_id = run.boot_id
         elif kind == b"process":
             attempt.pid, attempt.pid_start = int(pairs["pid"]), int(pairs["pid_start"])
-        elif kind == b"unstarted":
-            del run.attempts[token]
         elif kind == b"exited":
             attempt.wait_status, attempt.facts = int(pairs["wait_status"]), _facts_of_exit(token, pairs)
         else:
             attempt.facts, attempt.has_ended = _facts(token, pairs), True
+        run.attempts[token] = attempt
 
 
 def _facts_of_exit(token: str, pairs: "Mapping[str, str]") -> "Facts":
