@@ -16,7 +16,8 @@ from jobs.keeper.processes import start_time
 from jobs.models import JobStatus, RunRecord, RunStatus
 from jobs.ports import StopRequest
 
-__all__ = ["HOLDS_CHANGED", "cancel", "hold", "mark_success", "release", "stop_requests"]
+__all__ = ["HOLDS_CHANGED", "cancel", "hold", "mark_success", "release", "require_held", "require_known",
+           "stop_requests"]
 
 #: What a runner gets when the held jobs of its application have changed.
 HOLDS_CHANGED = int(signal.SIGUSR1)
@@ -63,7 +64,7 @@ def hold(history: History, application: str, job_id: str, who: str, why: str) ->
 
     :raises ConfigurationError: where the application has no such job in its last run
     """
-    _known_job(history, application, job_id)
+    require_known(history, application, [job_id])
     history.add_event(EventKind.HOLD, time.time(), application=application, job_id=job_id, who=who, why=why)
     _tell_runners(history, application)
 
@@ -73,10 +74,7 @@ def release(history: History, application: str, job_id: str, who: str, why: str)
 
     :raises ConfigurationError: where it is not held
     """
-    held = history.holds(application)
-    if job_id not in held:
-        raise ConfigurationError("%s of %s is not held%s" % (job_id, application, "; held are: " + ", ".join(sorted(held))
-                                                             if held else ""))
+    require_held(history, application, [job_id])
     history.add_event(EventKind.RELEASE, time.time(), application=application, job_id=job_id, who=who, why=why)
     _tell_runners(history, application)
 
@@ -99,15 +97,32 @@ def mark_success(history: History, run: RunRecord, job_ids: Sequence[str], who: 
         history.add_event(EventKind.MARK_SUCCESS, time.time(), run.run_id, job_id=job_id, who=who, why=why)
 
 
-def _known_job(history: History, application: str, job_id: str) -> None:
+def require_known(history: History, application: str, job_ids: Sequence[str]) -> None:
+    """See that the last run of an application has these jobs.
+
+    :raises ConfigurationError: where it has not
+    """
     last: Optional[RunRecord] = history.last_run(application)
     if last is None:
         raise ConfigurationError("no application %s has run here%s" % (
             application, suggestion(application, history.applications())))
     known: List[str] = [job.job_id for job in history.jobs(last.run_id)]
-    if job_id not in known:
-        raise ConfigurationError('the last run of %s (%d) has no job "%s"%s' % (
-            application, last.run_id, job_id, suggestion(job_id, known)))
+    for job_id in job_ids:
+        if job_id not in known:
+            raise ConfigurationError('the last run of %s (%d) has no job "%s"%s' % (
+                application, last.run_id, job_id, suggestion(job_id, known)))
+
+
+def require_held(history: History, application: str, job_ids: Sequence[str]) -> None:
+    """See that these jobs of an application are held.
+
+    :raises ConfigurationError: where one is not
+    """
+    held = history.holds(application)
+    for job_id in job_ids:
+        if job_id not in held:
+            raise ConfigurationError("%s of %s is not held%s" % (
+                job_id, application, "; held are: " + ", ".join(sorted(held)) if held else ""))
 
 
 def _tell_runners(history: History, application: str) -> None:

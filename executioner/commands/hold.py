@@ -15,10 +15,11 @@ SPEC = CommandSpec(
 
 def execute(arguments: Arguments, console: Console) -> int:
     """Hold jobs."""
-    from db.acts import hold
+    from db.acts import hold, require_known
 
     application, job_ids = arguments.operands[0], arguments.operands[1:]
     with Actor(arguments, console) as actor:
+        require_known(actor.history, application, job_ids)  # all of them, or none is held
         for job_id in job_ids:
             hold(actor.history, application, job_id, actor.who, actor.why)
             console.out.line("%s of %s is held" % (job_id, application))

@@ -14,10 +14,11 @@ SPEC = CommandSpec(
 
 def execute(arguments: Arguments, console: Console) -> int:
     """Release jobs."""
-    from db.acts import release
+    from db.acts import release, require_held
 
     application, job_ids = arguments.operands[0], arguments.operands[1:]
     with Actor(arguments, console) as actor:
+        require_held(actor.history, application, job_ids)  # all of them, or none is released
         for job_id in job_ids:
             release(actor.history, application, job_id, actor.who, actor.why)
             console.out.line("%s of %s is released" % (job_id, application))
