@@ -157,7 +157,8 @@ def check_upkeep(top: _Raw, variables: Mapping[str, str], report: Report) -> Non
     from config.environment import expand
     for index, rule in enumerate(notification_rules(top)):
         for place, to in destinations(rule):
-            path: Path = ("notifications", index, "to") + place
+            base: Path = ("notifications", index, "to")
+            path = base + place
             expanded, missing = expand(to, variables)
             for name in missing:
                 report.warning(path, "W104", "nobody sets %s, so ${%s} stays as it is" % (name, name))

@@ -7,6 +7,7 @@ import stat
 from typing import Mapping, Optional
 
 from jobs.exceptions import ConfigurationError, StorageError
+from jobs.home_place import default_home
 
 __all__ = ["Home", "default_home", "locate", "make_folders"]
 
@@ -98,23 +99,6 @@ class Home:
         if mode & 0o077:
             raise StorageError("home %s: others may enter it (mode %04o, expected 0700)" % (path, mode),
                                context={"hint": "chmod 700 %s" % path})
-
-
-def default_home(environ: Mapping[str, str]) -> str:
-    """The home where nobody names one: /var/lib/executioner for root, else the XDG state folder.
-
-    :raises ConfigurationError: where the user has no home folder either
-    """
-    if os.geteuid() == 0:
-        return "/var/lib/executioner"
-    state = environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(state):  # the XDG rule: a relative path is to be ignored
-        user_home = environ.get("HOME") or os.path.expanduser("~")
-        if not os.path.isabs(user_home):
-            raise ConfigurationError("no home folder: neither HOME nor EXECUTIONER_HOME is set",
-                                     context={"hint": "name one with --home"})
-        state = os.path.join(user_home, ".local", "state")
-    return os.path.join(state, "executioner")
 
 
 def locate(named: Optional[str], environ: Mapping[str, str]) -> Home:
