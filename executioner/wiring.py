@@ -23,6 +23,7 @@ from jobs.keeper.processes import boot_id, start_time
 from jobs.locks import FileLock, LockHolder, acquire_application_lock, application_lock_path
 from jobs.masking import Masker
 from jobs.models import OverlapPolicy, Pipeline, RunRecord, RunStatus
+from jobs.pools import Pools
 from jobs.ports import HoldRequest, Observer, Request
 from jobs.run_context import RunContext, run_environment
 from jobs.scheduler import Scheduler
@@ -241,20 +242,23 @@ class Runner:
             asked, asked_before[:] = asked_before + self._take_requests(), []
             return asked
 
+        pools = Pools(self.home.locks, pipeline.pools) if any(job.pool for job in pipeline.jobs) else None
         try:
             executor = LocalExecutor(
                 slots, os.path.join(self.home.records, "%s.record" % run.run_uuid), run.output_dir,
                 run_environment(pipeline, run), pipeline.allow_shell, (self._signals.fd, checks_read),
-                on_runner_death=pipeline.on_runner_death,
+                on_runner_death=pipeline.on_runner_death, held_fds=pools.descriptors if pools is not None else (),
                 hup_ignored=self._origin.hup_ignored, open_files=self._origin.open_files)
             scheduler = Scheduler(pipeline.jobs, prepared.graph, slots, pipeline.continue_on_error, prepared.given,
                                   pipeline.run_timeout_s)
             engine = Engine(pipeline, run, scheduler, executor, self.history.journal(run.run_id),
                             told, self._clock, checks, requests, _unit_random,
-                            prepared.outputs)
+                            prepared.outputs, pools)
             return engine.run()
         finally:
             checks.close()
+            if pools is not None:
+                pools.close()
             os.close(checks_read)
             os.close(checks_write)
 

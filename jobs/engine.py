@@ -23,6 +23,7 @@ from jobs.events import (AttemptEnded, AttemptStarted, Event, JobEnded, Notice, 
 from jobs.exceptions import EXIT_FAILED, EXIT_OK, EXIT_SIGNAL, InternalError, JobExecutionError, StorageError
 from jobs.models import AttemptOutcome, Check, JobStatus, Pipeline, RunStatus, StopReason
 from jobs.outcomes import apply_skip_codes
+from jobs.pools import Pools
 from jobs.ports import (Clock, Ended, Executor, ExecutorEvent, HoldRequest, Journal, Observer, Request,
                         Started, StopRequest, Withdrawn)
 from jobs.run_context import RunContext, attempt_token, position_and_attempt
@@ -35,6 +36,8 @@ AHEAD_S = 0.03
 AHEAD_MOST = 64
 #: A start is shown to others this late at most; it is kept earlier when something else is committed anyway.
 START_SHOWN_WITHIN_S = 0.2
+#: How often a pool whose slots other runs hold is asked again.
+POOL_POLL_S = 0.25
 #: First and longest wait before a failed commit is tried again.
 STORAGE_RETRY_S = 5.0
 STORAGE_RETRY_MOST_S = 60.0
@@ -58,6 +61,7 @@ class Engine:
     """Runs one pipeline to its end.
 
     :param requests: gives what was asked of the run (to stop, to hold jobs) since the last call
+    :param pools: the pools that the jobs name; None where they name none
     :param outputs: what jobs told in runs that this one resumes, by job id
     :param unit_random: gives random numbers from 0 to 1 (the jitter of retries)
     """
@@ -65,7 +69,7 @@ class Engine:
     def __init__(self, pipeline: Pipeline, run: RunContext, scheduler: Scheduler, executor: Executor, journal: Journal,
                  observers: Sequence[Observer], clock: Clock, checks: CheckService,
                  requests: Callable[[], List[Request]], unit_random: Callable[[], float],
-                 outputs: Optional[Mapping[str, Dict[str, str]]] = None) -> None:
+                 outputs: Optional[Mapping[str, Dict[str, str]]] = None, pools: Optional[Pools] = None) -> None:
         self._pipeline = pipeline
         self._run = run
         self._scheduler = scheduler
@@ -81,6 +85,8 @@ class Engine:
         self._pending_starts: List[int] = []
         self._attempts = AttemptMaker(pipeline, run, outputs)
         self._awaiting_postcheck: Dict[int, AttemptOutcome] = {}
+        self._pools = pools
+        self._slots_taken: Dict[int, List[int]] = {}
         #: Jobs whose condition is being looked at.
         self._asked: Set[int] = set()
         self._withdrawn: Dict[int, str] = {}
@@ -251,12 +257,33 @@ class Engine:
             self._executor.stop(token, reason, immediately)
 
     def _choose(self) -> None:
-        for position in self._scheduler.take_ready(self._ahead()):
+        self._offer_pools()
+        for position in self._scheduler.take_ready(self._ahead(), self._take_slots):
             if self._scheduler.has_prechecks_to_make(position):
                 self._ask(position)
             else:
                 self._pending_starts.append(position)
                 self._intend(position)
+
+    def _take_slots(self, position: int) -> bool:
+        """Take what the job needs of its pool; False where it is not free now."""
+        job = self._pipeline.jobs[position]
+        assert self._pools is not None
+        slots = self._pools.take(job.pool, job.pool_slots)
+        if slots is None:
+            return False
+        self._slots_taken[position] = slots
+        return True
+
+    def _offer_pools(self) -> None:
+        """Give back what jobs that are over had of their pools, and let those that wait try again."""
+        if self._pools is None:
+            return
+        for position in [one for one in self._slots_taken if not self._scheduler.is_in_flight(one)]:
+            self._pools.give(self._pipeline.jobs[position].pool, self._slots_taken.pop(position))
+        # Whether another run has given something back, the kernel does not tell: those in front ask.
+        for pool in self._scheduler.waiting_pools():
+            self._scheduler.offer_pool(pool, self._pipeline.pools[pool])
 
     def _ask(self, position: int) -> None:
         """Look at what must hold before the job's first attempt: its condition, then its pre-checks."""
@@ -359,6 +386,8 @@ class Engine:
         timer = self._scheduler.next_timer()
         if timer is not None:
             times.append(timer)
+        if self._pools is not None and self._scheduler.waiting_pools():
+            times.append(now + POOL_POLL_S)
         if self._trouble is not None:
             times.append(self._storage_retry_at)
         elif self._unsaved_since is not None:

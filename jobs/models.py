@@ -248,6 +248,9 @@ class Job:
     condition: Optional[Dict[str, Any]] = None
     #: Names of what it tells those that depend on it.
     outputs: Tuple[str, ...] = ()
+    #: The pool that its attempts take slots of; "" = none.
+    pool: str = ""
+    pool_slots: int = 1
     #: Whether an attempt whose outcome nobody knows may be run again.
     rerun_if_lost: bool = False
     #: Whether processes that the job leaves behind may live on.
@@ -295,6 +298,8 @@ class Pipeline:
     continue_on_error: bool = False
     run_timeout_s: Optional[float] = None
     overlap: str = OverlapPolicy.FAIL
+    #: Slots of each pool that jobs name.
+    pools: Dict[str, int] = field(default_factory=dict)
     #: What a later run does with jobs of a dead run that still run: ``adopt``, ``kill`` or ``fail``.
     on_orphan: str = "adopt"
     #: What the keeper does with running jobs when the runner dies: ``finish`` or ``kill``.

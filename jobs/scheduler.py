@@ -133,6 +133,8 @@ class Scheduler:
         self._in_flight: Dict[int, int] = {}
         self._with_checks = 0
         self._timers: List[Tuple[float, int]] = []
+        #: Ranks of jobs that wait for slots of a pool, by its name.
+        self._pool_waits: Dict[str, List[int]] = {}
         #: Who holds a job, in words; and the held jobs that would be ready.
         self._holds: Dict[int, str] = {}
         self._held_ready: List[int] = []
@@ -248,8 +250,28 @@ class Scheduler:
         retries, self._retries = self._retries, []
         return retries
 
-    def take_ready(self, ahead: int) -> List[int]:
+    def offer_pool(self, pool: str, slots: int) -> None:
+        """Slots of a pool may be free: that many of the jobs that wait for it are ready again."""
+        waiting = self._pool_waits.get(pool)
+        while waiting and slots > 0:
+            heapq.heappush(self._ready, heapq.heappop(waiting))
+            slots -= 1
+
+    def waiting_pools(self) -> List[str]:
+        """The pools that ready jobs wait for."""
+        found = []
+        for pool, ranks in self._pool_waits.items():
+            while ranks and self.state[self._by_rank[ranks[0]]] != QUEUED:
+                heapq.heappop(ranks)
+            if ranks:
+                found.append(pool)
+        return found
+
+    def take_ready(self, ahead: int, admit: Optional[Callable[[int], bool]] = None) -> List[int]:
         """Jobs to hand to the executor now, best first; they are PRECHECK or DISPATCHED afterwards.
+
+        :param admit: asked of each job that names a pool, before it is taken: whether it has got its slots. One that has
+            not waits until its pool is offered again.
 
         :param ahead: how many may be handed over beyond the free slots. A job goes ahead only where nothing that could
             become ready by the end of what is in flight would have to start before it: the order never changes.
@@ -265,15 +287,19 @@ class Scheduler:
                 self._held_ready.append(self._by_rank[heapq.heappop(self._ready)])
                 continue
             room = self.slots - len(self._in_flight)
+            pool = self.jobs[position].pool
             if room <= 0:
                 # While checks run, the executor does not know that their job holds a slot: nothing goes ahead then.
-                if room + ahead <= 0 or self.jobs[position].has_questions or self._with_checks:
+                if room + ahead <= 0 or pool or self.jobs[position].has_questions or self._with_checks:
                     break
                 if best_follower is None:
                     best_follower = min(self._in_flight.values())
                 if best_follower < self._rank[position]:
                     break
-            heapq.heappop(self._ready)
+            rank = heapq.heappop(self._ready)
+            if pool and admit is not None and not admit(position):
+                heapq.heappush(self._pool_waits.setdefault(pool, []), rank)
+                continue
             self._handle(position, TAKE)
             if best_follower is not None:
                 best_follower = min(best_follower, self._in_flight[position])
@@ -299,6 +325,10 @@ class Scheduler:
     def in_postcheck(self, position: int) -> bool:
         """Whether the job's process is gone and its post-checks decide."""
         return self.state[position] == POSTCHECK
+
+    def is_in_flight(self, position: int) -> bool:
+        """Whether the job occupies a slot or a place ahead of one."""
+        return position in self._in_flight
 
     def in_flight(self) -> List[int]:
         """Positions that occupy a slot or a place ahead of one."""
@@ -487,13 +517,18 @@ class Scheduler:
         self._mode = AFTER_FAILURE
         self.stop_reason = "%s ended %s" % (self.graph.ids[position], self.status[position])
         ready, self._ready = self._ready, []
+        for ranks in self._pool_waits.values():
+            ready += ranks
+        self._pool_waits = {}
+        ready += [self._rank[held] for held in self._held_ready]
+        self._held_ready = []
         for rank in ready:
             queued = self._by_rank[rank]
             if self.state[queued] == QUEUED:
                 self._queue(queued)
 
     def _only_held_left(self) -> bool:
-        return bool(self._held_ready) and not (self._in_flight or self._timers or self._ready)
+        return bool(self._held_ready) and not (self._in_flight or self._timers or self._ready or self.waiting_pools())
 
     def _give_up_held(self) -> None:
         """Held jobs are waited for as long as anything else goes on; then they end."""

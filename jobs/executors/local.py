@@ -62,6 +62,7 @@ class LocalExecutor:
     :param hup_ignored: whether jobs are to ignore SIGHUP, as we were told to
     :param open_files: soft and hard limit of descriptors for the jobs; None = ours
     :param kill_patience_s: seconds for which KILL is repeated before a process is given up
+    :param held_fds: descriptors whose locks are to outlive us, for as long as the keeper lives
     :param keeper_modules: modules that the keeper executes before it begins, for tests
     :raises StorageError: where the record or the folder cannot be used
     :raises InternalError: where no keeper can be started
@@ -70,7 +71,8 @@ class LocalExecutor:
     def __init__(self, slots: int, record_path: str, output_dir: str, environment: Dict[str, str],
                  allow_shell: bool = True, wake_fds: Sequence[int] = (), on_runner_death: str = "finish",
                  hup_ignored: bool = False, open_files: Optional[Tuple[int, int]] = None,
-                 kill_patience_s: float = 60.0, keeper_modules: Sequence[ModuleType] = ()) -> None:
+                 kill_patience_s: float = 60.0, keeper_modules: Sequence[ModuleType] = (),
+                 held_fds: Sequence[int] = ()) -> None:
         self._slots = slots
         self._record_path = os.path.abspath(record_path)
         self._allow_shell = allow_shell
@@ -92,7 +94,7 @@ class LocalExecutor:
         self._specs = SpecMaker(environment, allow_shell)
         self._output_fd = _open_folder(output_dir)
         _make_record(self._record_path)
-        self._launcher = Launcher(keeper_modules)
+        self._launcher = Launcher(keeper_modules, held_fds)
         self._keeper_pid = 0
         self._channel: Optional[Channel] = None
         self._launch()

@@ -43,7 +43,7 @@ try:
   exec(c,x.__dict__)
 except Exception as e:
  d=marshal.dumps([('fatal',repr(e),'')]);os.write(w,len(d).to_bytes(4,'big')+d);sys.exit(72)
-m['jobs.keeper.loop'].main(r,w,o)
+m['jobs.keeper.loop'].main(r,w,o,[int(k) for k in sys.argv[6:]])
 """
 
 
@@ -73,10 +73,12 @@ class Launcher:
 
     :param extra_modules: further modules that the keeper executes before its loop (tests put failing system calls in
     place so)
+    :param held_fds: descriptors that a keeper holds open as long as it lives (their locks outlive us so)
     :raises InternalError: where the keeper's code cannot be found
     """
 
-    def __init__(self, extra_modules: Sequence[ModuleType] = ()) -> None:
+    def __init__(self, extra_modules: Sequence[ModuleType] = (), held_fds: Sequence[int] = ()) -> None:
+        self._held_fds = list(held_fds)
         self._code = _code_of(_MODULES[:-1] + tuple(extra_modules) + _MODULES[-1:])
         self._spawner = spawn.Spawner()
 
@@ -100,13 +102,13 @@ class Launcher:
             opened.append(null)
             for fd in (we_write, keeper_writes):
                 _enlarge(fd)
-            for fd in (keeper_reads, keeper_writes, output_fd):
+            for fd in [keeper_reads, keeper_writes, output_fd] + self._held_fds:
                 copy = os.dup(fd)
                 opened.append(copy)
                 inherited.append(copy)
                 os.set_inheritable(copy, True)
             argv = [interpreter, "-I", "-S", "-c", _BOOTSTRAP, "executioner-keeper"]
-            argv += [str(fd) for fd in inherited] + [name]
+            argv += [str(fd) for fd in inherited[:3]] + [name] + [str(fd) for fd in inherited[3:]]
             pid = self._spawner.spawn(os.fsencode(interpreter), [os.fsencode(word) for word in argv],
                                       dict(os.environb), (null, null, null))
         except OSError:

@@ -368,9 +368,12 @@ def _close_all_but(kept: "Sequence[int]") -> None:
                 continue
 
 
-def main(read_fd: int, write_fd: int, output_fd: int) -> None:
-    """The keeper's process, from its first step to its last."""
-    kept = (read_fd, write_fd, output_fd)
+def main(read_fd: int, write_fd: int, output_fd: int, held_fds: "Sequence[int]" = ()) -> None:
+    """The keeper's process, from its first step to its last.
+
+    :param held_fds: descriptors that stay open as long as it lives, and that no job gets
+    """
+    kept = (read_fd, write_fd, output_fd) + tuple(held_fds)
     for fd in kept:
         os.set_inheritable(fd, False)
     channel = Channel(read_fd, write_fd)

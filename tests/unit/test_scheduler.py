@@ -321,3 +321,38 @@ def test_a_failure_of_a_parent_run_does_not_stop_its_resume():
     play = Play(job("lost"), job("after", "lost"), job("other"), given=given)
     assert play.finals == {"lost": "LOST", "after": "BLOCKED"}
     assert play.ready() == ["other"]
+
+
+def test_a_job_waits_for_its_pool_and_lets_others_pass():
+    play = Play(job("a", pool="db"), job("b", pool="db"), job("c"), slots=8)
+    free = [1]
+
+    def admit(position):
+        free[0] -= 1
+        return free[0] >= 0
+
+    taken = [play.jobs[p].id for p in play.scheduler.take_ready(0, admit)]
+    assert taken == ["a", "c"] and play.scheduler.waiting_pools() == ["db"]
+    assert play.scheduler.take_ready(0, admit) == []
+    play.end("a", "ok")
+    free[0] = 1
+    play.scheduler.offer_pool("db", 1)
+    assert [play.jobs[p].id for p in play.scheduler.take_ready(0, admit)] == ["b"]
+    assert play.scheduler.waiting_pools() == []
+
+
+def test_a_job_that_waits_for_its_pool_is_cancelled_by_a_failure():
+    play = Play(job("bad"), job("b", pool="db"), job("clean", "b:done"), slots=8)
+    assert [play.jobs[p].id for p in play.scheduler.take_ready(0, lambda position: False)] == ["bad"]
+    play.end("bad", "fail")
+    assert play.finals["b"] == "CANCELLED"
+    assert play.ready() == ["clean"]
+
+
+def test_an_unneeded_job_is_skipped_and_satisfies_what_follows():
+    play = Play(job("a", condition={"env": "X"}), job("b", "a"))
+    play.ready()
+    assert play.scheduler.has_prechecks_to_make(0)
+    play.scheduler.unneeded(0, "run_if does not hold: X is not set")
+    assert play.finals == {"a": "SKIPPED"}
+    assert play.ready() == ["b"]
