@@ -115,6 +115,18 @@ def test_a_full_disk(small_disk: Case, runs_before: int) -> None:
     assert os.path.exists(small_disk.path("started"))
 
 
+def test_a_run_that_cannot_be_recorded_leaves_no_folder(started: Case) -> None:
+    started.jobs({"id": "a", "command": "true"}).run("run", "config.json").expect(0)
+    started.jobs({"id": "a", "command": "touch started"})
+    database = sqlite3.connect(started.path("home", "history.db"))
+    database.execute("CREATE TRIGGER refuse BEFORE INSERT ON jobs BEGIN SELECT RAISE(ABORT, 'refused'); END")
+    database.commit()
+    database.close()
+    failed(started, "run", "config.json")
+    assert not os.path.exists(started.path("home", "logs", "2"))
+    assert [run["run_id"] for run in started.run("runs", "--json").json()] == [1]
+
+
 def test_the_environment_names_the_home(case: Case) -> None:
     case.jobs({"id": "a", "command": "true"})
     done = subprocess.run([case.python, "-m", "executioner", "run", "config.json"], cwd=case.folder,
