@@ -5,7 +5,7 @@ from db.history import History
 from db.tallies import Tally, all_tallies
 from jobs.models import RunStatus
 
-__all__ = ["ApplicationFigures", "JobFigures", "application_figures", "job_figures", "totals", "waiting_messages"]
+__all__ = ["ApplicationFigures", "JobFigures", "application_figures", "RunFigures", "job_figures", "last_job_success", "totals", "waiting_messages"]
 
 _ENDED = (RunStatus.SUCCESS, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.LOST)
 _NEWEST = "SELECT %s" % ", ".join(
@@ -83,3 +83,23 @@ def waiting_messages(history: History) -> int:
     row = history.database.fetchone("SELECT count(*) FROM notifications WHERE status = 'WAITING'")
     assert row is not None
     return int(row[0])
+
+
+def last_job_success(history: History, application: str, job_id: str, before: int,
+                     looked_at: int = 200) -> Optional[RunFigures]:
+    """The newest run of an application, among some, in which a job succeeded by itself.
+
+    :param before: only runs with a smaller id
+    :param looked_at: how many runs are looked at
+    """
+    database = history.database
+    rows = database.fetchall(database.paged(
+        "SELECT run_id FROM runs WHERE application = ? AND run_id < ? ORDER BY run_id DESC"),
+        (application, before, looked_at))
+    if not rows:
+        return None
+    row = database.fetchone(database.paged(
+        "SELECT r.run_id FROM runs r JOIN jobs j ON j.run_id = r.run_id WHERE r.application = ? AND r.run_id < ? "
+        "AND r.run_id >= ? AND j.job_id = ? AND j.status = 'SUCCESS' AND j.attempts > 0 ORDER BY r.run_id DESC"),
+        (application, before, rows[-1][0], job_id, 1))
+    return None if row is None else _run(history, row[0])

@@ -1,0 +1,251 @@
+"""What a message says: enough for a person at three in the morning to act on. Built from the history, secrets masked."""
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from db.figures import last_job_success
+from db.history import EventKind, History
+from jobs.exceptions import StorageError
+from jobs.masking import NO_SECRETS, Masker
+from jobs.models import FAILURE_STATUSES, JobRecord, JobStatus, RunRecord, RunStatus
+from jobs.tails import last_lines, read_tail
+from jobs.terminal_text import safe_text
+from jobs.times import duration_text, utc_text
+
+__all__ = ["Facts", "Message", "failed_jobs", "late_message", "retry_message", "run_message", "trial_message"]
+
+MOST_FAILURES = 10
+MOST_NAMES = 20
+TAIL_LINES = 20
+_TAIL_BYTES = 8 * 1024
+_LINE = 500
+
+
+class Facts(NamedTuple):
+    """What the history does not know."""
+
+    #: How ``executioner`` with this home is called.
+    command: str = "executioner"
+    masker: Masker = NO_SECRETS
+    #: Text or URL by job.
+    runbooks: Dict[str, str] = {}
+
+
+class Message(NamedTuple):
+    """A message before it is given its form for mail, web or command."""
+
+    subject: str
+    body: str
+    #: The same for programs; JSON-able.
+    payload: Dict[str, object]
+
+
+def failed_jobs(history: History, run: RunRecord, limit: int = MOST_FAILURES + 1) -> List[JobRecord]:
+    """The jobs of a run that failed and were not allowed to, in the order of the file; where there are none (the run
+    was lost), those that were."""
+    failed = history.jobs(run.run_id, sorted(FAILURE_STATUSES), limit=limit)
+    return [job for job in failed if not job.allow_failure] or failed
+
+
+def run_message(history: History, run: RunRecord, event: str, facts: Facts, template: str = "",
+                previous: Optional[RunRecord] = None) -> Message:
+    """The message about a run that has ended.
+
+    :param event: what it is about (``jobs.models.NOTIFY_ON``)
+    :param template: of the subject; "" = ours
+    :param previous: the run before, where this one is a recovery from it
+    """
+    failed = failed_jobs(history, run) if run.status != RunStatus.SUCCESS else []
+    usual = history.usual_durations(run.application) if failed else {}
+    counts = history.job_counts(run.run_id)
+    lines = [_headline(run, counts, previous)]
+    payload_jobs: List[Dict[str, object]] = []
+    for job in failed[:MOST_FAILURES]:
+        told, fields = _failure(history, run, job, usual.get(job.job_id), facts)
+        lines += [""] + told
+        payload_jobs.append(fields)
+    if len(failed) > MOST_FAILURES:
+        more = sum(counts.get(status, 0) for status in FAILURE_STATUSES) - MOST_FAILURES
+        lines += ["", "and %d more failed" % more]
+    for status, words in ((JobStatus.BLOCKED, "not run, because what they need failed"),
+                          (JobStatus.CANCELLED, "not started or stopped")):
+        if counts.get(status):
+            lines += ["", _named(history, run, status, words, counts[status])]
+    lines += [""] + _run_lines(history, run, facts)
+    names = [job.job_id for job in failed[:MOST_FAILURES]]
+    subject = _subject(template, run, event, names) if template else _default_subject(run, event, failed)
+    return _message(subject, lines, run, event, facts, {"jobs": payload_jobs})
+
+
+def retry_message(history: History, run: RunRecord, job_id: str, why: str, facts: Facts, template: str = "") -> Message:
+    """The message about a job that is tried again."""
+    lines = ["%s of %s (run %d) is tried again: %s" % (job_id, run.application, run.run_id, why), ""]
+    runbook = facts.runbooks.get(job_id)
+    if runbook:
+        lines += ["runbook: " + runbook, ""]
+    lines += ["its output so far: %s logs %d %s" % (facts.command, run.run_id, job_id)]
+    subject = _subject(template, run, "retry", [job_id]) if template else "[executioner] %s: %s is tried again" % (
+        run.application, job_id)
+    return _message(subject, lines, run, "retry", facts, {"jobs": [{"job_id": job_id, "reason": why}]})
+
+
+def late_message(run: RunRecord, job_id: str, why: Sequence[str], missed: bool, facts: Facts,
+                 template: str = "") -> Message:
+    """The message about a job that has missed its deadline, or is expected to.
+
+    :param why: the reasons, a line each
+    """
+    lines = ["%s of %s (run %d) %s" % (job_id, run.application, run.run_id,
+                                       "is late" if missed else "is expected to be late"), ""] + list(why)
+    runbook = facts.runbooks.get(job_id)
+    if runbook:
+        lines += ["", "runbook: " + runbook]
+    lines += ["", "what it is doing: %s logs %d %s" % (facts.command, run.run_id, job_id),
+              "all of the run:   %s show %d" % (facts.command, run.run_id)]
+    subject = _subject(template, run, "late", [job_id]) if template else "[executioner] %s: %s %s" % (
+        run.application, job_id, "is late" if missed else "will be late")
+    return _message(subject, lines, run, "late", facts, {"missed": missed, "jobs": [
+        {"job_id": job_id, "reason": "; ".join(why)}]})
+
+
+def trial_message(application: str, host: str) -> Message:
+    """A message that shows whether messages arrive."""
+    text = "This is a test of the notifications of %s on %s: nothing happened." % (application, host)
+    return Message("[executioner] test: %s on %s" % (application, host), text + "\n",
+                   {"event": "test", "application": application, "host": host, "text": text})
+
+
+def _message(subject: str, lines: Sequence[str], run: RunRecord, event: str, facts: Facts,
+             more: Dict[str, object]) -> Message:
+    masker = facts.masker
+    body = "".join(safe_text(masker.mask_text(line)) + "\n" for line in lines)
+    subject = " ".join(safe_text(masker.mask_text(subject)).split())[:200]
+    payload: Dict[str, object] = {
+        "event": event, "subject": subject, "text": body, "application": run.application, "run_id": run.run_id,
+        "run_uuid": run.run_uuid, "status": run.status, "exit_code": run.exit_code, "reason": run.reason,
+        "started": None if run.started_at is None else utc_text(run.started_at),
+        "ended": None if run.ended_at is None else utc_text(run.ended_at), "duration": run.duration_s,
+        "host": run.host, "config": run.config_path, "resume": _resume(run, facts)}
+    payload.update(more)
+    masked = masker.mask_value(payload)
+    assert isinstance(masked, dict)
+    return Message(subject, body, masked)
+
+
+def _resume(run: RunRecord, facts: Facts) -> Optional[str]:
+    if run.status in (RunStatus.SUCCESS, RunStatus.RUNNING):
+        return None
+    from shlex import quote
+    return "%s run %s --resume %d" % (facts.command, quote(run.config_path), run.run_id)
+
+
+def _default_subject(run: RunRecord, event: str, failed: Sequence[JobRecord]) -> str:
+    what = run.status
+    if event == "recovery":
+        what = "recovered"
+    elif failed:
+        first = failed[0]
+        what += ": %s %s" % (first.job_id, _ended_how(first))
+        if len(failed) > 1:
+            what += " and %s more" % ("%d" % (len(failed) - 1) if len(failed) <= MOST_FAILURES else "many")
+    return "[executioner] %s %s%s" % (run.application, what, " (%s)" % run.host if run.host else "")
+
+
+def _subject(template: str, run: RunRecord, event: str, jobs: Sequence[str]) -> str:
+    values = {"application": run.application, "cause": event, "host": run.host, "jobs": ", ".join(jobs) or "-",
+              "run_id": str(run.run_id), "status": run.status}
+    import re
+    return re.sub(r"\{(\w+)\}", lambda match: values.get(match.group(1), match.group()), template)
+
+
+def _headline(run: RunRecord, counts: Dict[str, int], previous: Optional[RunRecord]) -> str:
+    total = sum(counts.values())
+    bad = sum(counts.get(status, 0) for status in FAILURE_STATUSES)
+    text = "run %d of %s on %s: %s" % (run.run_id, run.application, run.host or "this machine", run.status)
+    text += " (exit %d)" % run.exit_code if run.exit_code is not None else ""
+    text += ", %d of %d jobs failed" % (bad, total) if bad else ", %d jobs" % total
+    if run.reason:
+        text += ": " + " ".join(run.reason.split())
+    if previous is not None:
+        text += "\nrun %d before it was %s" % (previous.run_id, previous.status)
+    return text
+
+
+def _ended_how(job: JobRecord) -> str:
+    if job.status == JobStatus.FAILED and job.exit_code is not None:
+        return "exit %d" % job.exit_code
+    if job.status == JobStatus.FAILED and job.signal:
+        return "ended by %s" % job.signal
+    return job.status
+
+
+def _failure(history: History, run: RunRecord, job: JobRecord, usual_s: Optional[float],
+             facts: Facts) -> Tuple[List[str], Dict[str, object]]:
+    head = "%s  %s" % (job.job_id, _ended_how(job))
+    if job.attempts > 1:
+        head += " after %d tries" % job.attempts
+    if job.duration_s is not None:
+        head += ", %s" % duration_text(job.duration_s)
+    if usual_s is not None:
+        head += " (usually %s)" % duration_text(usual_s)
+    lines = [head]
+    if job.reason:
+        lines.append("  " + " ".join(job.reason.split()))
+    if job.description:
+        lines.append("  " + " ".join(job.description.split()))
+    success = last_job_success(history, run.application, job.job_id, run.run_id)
+    lines.append("  last success: " + ("none that is known" if success is None else "run %d, %s" % (
+        success.run_id, utc_text(success.ended_at)[:19] + "Z")))
+    runbook = facts.runbooks.get(job.job_id, "")
+    if runbook:
+        lines += ["  runbook: " + line for line in runbook.split("\n")[:1]]
+        lines += ["           " + line for line in runbook.split("\n")[1:]]
+    path, shown = _output(job, facts.masker)
+    if shown:
+        lines.append("  last lines of its %s (%s):" % ("errors" if path == job.stderr_path else "output", path))
+        lines += ["  | " + line for line in shown]
+    if job.stderr_path:
+        lines.append("  all of it: %s logs %d %s" % (facts.command, run.run_id, job.job_id))
+    fields: Dict[str, object] = {
+        "job_id": job.job_id, "status": job.status, "reason": job.reason, "exit_code": job.exit_code,
+        "signal": job.signal, "attempts": job.attempts, "duration": job.duration_s, "usual_duration": usual_s,
+        "last_success_run": None if success is None else success.run_id, "runbook": runbook or None,
+        "last_lines": shown}
+    return lines, fields
+
+
+def _output(job: JobRecord, masker: Masker) -> Tuple[Optional[str], List[str]]:
+    """The last lines of a job's errors; of its output where it wrote no errors."""
+    for path in (job.stderr_path, job.stdout_path):
+        if path:
+            try:
+                text = last_lines(read_tail(path, _TAIL_BYTES, masker), TAIL_LINES)
+            except StorageError:
+                continue  # never written, or gone
+            if text.strip():
+                return path, [line[:_LINE] for line in text.rstrip("\n").replace("\r\n", "\n").split("\n")]
+    return None, []
+
+
+def _named(history: History, run: RunRecord, status: str, words: str, count: int) -> str:
+    names = [job.job_id for job in history.jobs(run.run_id, (status,), limit=MOST_NAMES)]
+    more = " and %d more" % (count - len(names)) if count > len(names) else ""
+    return "%s: %s%s" % (words, ", ".join(names), more)
+
+
+def _run_lines(history: History, run: RunRecord, facts: Facts) -> List[str]:
+    lines = []
+    if run.started_at is not None:
+        took = ", took " + duration_text(run.duration_s) if run.duration_s is not None else ""
+        lines.append("started       %s%s" % (utc_text(run.started_at)[:19] + "Z", took))
+    if run.status != RunStatus.SUCCESS:
+        success = history.last_success(run.application)
+        lines.append("last success  " + ("none that is known" if success is None or success.ended_at is None else
+                                         "run %d, %s" % (success.run_id, utc_text(success.ended_at)[:19] + "Z")))
+    lines.append("config        " + run.config_path)
+    resume = _resume(run, facts)
+    if resume:
+        lines.append("go on         " + resume)
+    lines.append("look at it    %s show %d" % (facts.command, run.run_id))
+    retries = len({event.job_id for event in history.events(run.run_id, EventKind.RETRY)})
+    if retries and run.status == RunStatus.SUCCESS:
+        lines.append("note          %d jobs needed more than one try" % retries)
+    return lines
