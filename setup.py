@@ -13,6 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 #: Folder of the checkout: its sub-packages. Listed by hand; a test compares this with the tree.
 PACKAGES: Dict[str, List[str]] = {
+    "api": [],
     "config": [],
     "db": ["migrations"],
     "executioner": ["commands"],
@@ -21,7 +22,9 @@ PACKAGES: Dict[str, List[str]] = {
     "monitoring": [],
 }
 #: Files that are no Python, by folder of the checkout.
-DATA: Dict[str, List[str]] = {}
+DATA: Dict[str, List[str]] = {
+    "api": ["static/app.css", "static/docs.js", "static/icon.svg", "static/index.html"],
+}
 
 
 def installed_name(folder: str) -> str:

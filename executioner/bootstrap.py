@@ -15,7 +15,7 @@ if MYPY:  # ``typing`` costs time and is not there on the oldest
 __all__ = ["EXIT_USAGE", "NAMES", "main", "prepare"]
 
 #: Our top-level packages beside ``executioner`` itself.
-NAMES = ("config", "db", "executioner_logging", "jobs", "monitoring")
+NAMES = ("api", "config", "db", "executioner_logging", "jobs", "monitoring")
 #: ``jobs.exceptions.EXIT_USAGE``, which cannot be imported before this has run.
 EXIT_USAGE = 2
 

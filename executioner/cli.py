@@ -32,6 +32,8 @@ COMMANDS: Tuple[Tuple[str, str], ...] = (
     ("hold", "keep jobs of an application from starting"),
     ("release", "let held jobs start again"),
     ("mark-success", "have a resume take jobs as done"),
+    ("serve", "serve the HTTP API and the dashboard"),
+    ("token", "make, list and revoke tokens of the HTTP API"),
     ("schema", "print the JSON Schema of the configuration"),
     ("sample", "print a configuration to start from"),
     ("doctor", "look for what would keep runs from working here"),

@@ -49,6 +49,11 @@ class Home:
         """The folder of the keepers' record files."""
         return os.path.join(self.path, "records")
 
+    @property
+    def tokens(self) -> str:
+        """Who may ask the API, by the hashes of their tokens."""
+        return os.path.join(self.path, "tokens.json")
+
     def exists(self) -> bool:
         """Whether there is anything at that path."""
         return os.path.lexists(self.path)

@@ -1,0 +1,1 @@
+"""The same answers over HTTP: server, authentication, routes, OpenAPI, dashboard."""

@@ -1,0 +1,68 @@
+"""Which values are secret, for what is sent out: those of our environment and of each configuration as it is now."""
+import os
+import threading
+from typing import Dict, Iterable, List, Mapping, Optional, Set, Tuple
+
+from jobs.masking import Masker, is_secret_name
+
+__all__ = ["Secrets"]
+
+_Signature = Tuple[int, int, int]
+_MOST_FILES = 1000
+
+
+class Secrets:
+    """Maskers by the configurations that an answer is about; a file is read again when it has changed.
+
+    :param environ: the environment of this process
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._own = {value for name, value in environ.items() if is_secret_name(name)}
+        self._files: Dict[str, Tuple[Optional[_Signature], Set[str]]] = {}
+        self._maskers: Dict[Tuple[str, ...], Masker] = {}
+        self._guard = threading.Lock()
+
+    def masker(self, config_paths: Iterable[str]) -> Masker:
+        """Masks what is secret by these files and by the environment."""
+        values = set(self._own)
+        for path in set(config_paths):
+            values |= self._of_file(path)
+        key = tuple(sorted(values))
+        with self._guard:
+            found = self._maskers.get(key)
+            if found is None:
+                if len(self._maskers) > _MOST_FILES:
+                    self._maskers.clear()
+                found = self._maskers[key] = Masker(key)
+        return found
+
+    def _of_file(self, path: str) -> Set[str]:
+        try:
+            status = os.stat(path)
+            signature: Optional[_Signature] = (status.st_ino, status.st_mtime_ns, status.st_size)
+        except (OSError, ValueError):
+            signature = None
+        with self._guard:
+            known = self._files.get(path)
+            if known is not None and (known[0] == signature or signature is None):
+                return known[1]  # of a file that is gone, what it said is still secret
+            values: Set[str] = set()
+            if signature is not None:
+                from config.pipeline import load_pipeline
+                # Whether others could have written it matters to a run, not to what is kept from sight.
+                from config.pipeline import Overrides
+                pipeline = load_pipeline(path, self._environ, Overrides(insecure_config=True)).pipeline
+                values = set(pipeline.secret_values) if pipeline is not None else set()
+                if known is not None:
+                    values |= known[1]  # runs of the file as it was are shown, too
+            if len(self._files) > _MOST_FILES:
+                self._files.clear()
+            self._files[path] = signature, values
+            return values
+
+    def paths(self) -> List[str]:
+        """The files that were asked for so far."""
+        with self._guard:
+            return sorted(self._files)

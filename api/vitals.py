@@ -1,0 +1,37 @@
+"""What ``/health`` looks at: the checks of ``monitoring.health``, made at most once a second for all who ask."""
+import os
+import threading
+import time
+from typing import List
+
+from api.service import Check
+
+__all__ = ["Vitals"]
+
+_KEEP_S = 1.0
+
+
+class Vitals:
+    """The checks of one home.
+
+    :param home: its folder
+    :param history_path: its history
+    """
+
+    def __init__(self, home: str, history_path: str) -> None:
+        self._home = home
+        self._history_path = history_path
+        self._guard = threading.Lock()
+        self._made: List[Check] = []
+        self._made_at = -_KEEP_S
+
+    def checks(self) -> List[Check]:
+        """The checks, a second old at most."""
+        with self._guard:
+            if time.monotonic() - self._made_at >= _KEEP_S or not self._made:
+                self._made = self._make()
+                self._made_at = time.monotonic()
+            return self._made
+
+    def _make(self) -> List[Check]:
+        return [Check("home", os.access(self._home, os.W_OK | os.X_OK), self._home)]
