@@ -7,11 +7,12 @@ RINGS ?= tests
 PLUGINS = -n $(JOBS) --timeout 120
 ARGS ?=
 
-.PHONY: help test test-all lint types pyz bench coverage clean
+.PHONY: help test test-all faults faults-full lint types pyz bench coverage clean
 
 help:
 	@echo "make test      the tests that matter at every change, in .venv (RINGS=tests/unit, ARGS='-k name', PYTHON=python3.6)"
 	@echo "make test-all  the slow ones too"
+	@echo "make faults    kill -9, power cuts, full disks, escapees ... against the real command (faults-full: for hours)"
 	@echo "make lint      ruff and vermin (nothing newer than 3.6)"
 	@echo "make types     mypy --strict, newest, and 0.971 for 3.6 where a Python 3.6 to 3.10 is found"
 	@echo "make coverage  the tests with branch coverage"
@@ -28,6 +29,12 @@ test-all:
 	@python=$$($(PYTHON) scripts/dev_env.py $(VENV)) || exit 1; \
 	"$$python" -m pytest -q $$("$$python" -c "import xdist, pytest_timeout" 2>/dev/null && echo $(PLUGINS)) \
 	    $(RINGS) $(ARGS)
+
+faults:
+	@$(PYTHON) tests/faults/run.py --level quick $(ARGS)
+
+faults-full:
+	@$(PYTHON) tests/faults/run.py --level full $(ARGS)
 
 lint:
 	@python=$$($(PYTHON) scripts/dev_env.py .venv-lint -r requirements-lint.txt) || exit 1; \

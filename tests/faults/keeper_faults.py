@@ -36,8 +36,9 @@ def _install():
     for name in _SITES:
         if hasattr(system, name):
             setattr(system, name, failing(name, getattr(system, name)))
-    if hasattr(os, "posix_spawn"):
-        os.posix_spawn = failing("posix_spawn", os.posix_spawn)
+    spawn = getattr(os, "posix_spawn", None)
+    if spawn is not None:
+        setattr(os, "posix_spawn", failing("posix_spawn", spawn))
 
 
 _install()

@@ -166,7 +166,7 @@ class Campaign:
         self.shots += 1
         self.trials.add("kills")
         # Dead for a while: the moment in which others still say "running".
-        time.sleep(self.rnd.uniform(0.0, 0.6))
+        time.sleep(self.rnd.choice((0.0, 0.3, 0.6, 3.0)))
 
     def alive_jobs(self):
         """Attempts whose leader lives: (run, job, attempt) -> pid, from the environment of the processes."""

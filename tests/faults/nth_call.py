@@ -105,14 +105,14 @@ class Ground:
         child = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE)
         try:
-            out, err = child.communicate(timeout=40)
+            err = child.communicate(timeout=40)[1]
         except subprocess.TimeoutExpired:
             for pid in faultlib.marked(mark):
                 faultlib.kill_quietly(pid)
             child.kill()
             child.communicate()
             trials.violation("%s: hangs" % what, number)
-            out, err = b"", b""
+            err = b""
         code = child.returncode
         said = err.decode("utf-8", "replace").strip().replace("\n", " | ")[-300:]
         trials.expect("Traceback" not in said and "internal error" not in said, "%s: %s" % (what, said), number)

@@ -11,42 +11,43 @@ __all__ = ["ROWS"]
 
 def l1(trials):
     """A dead run never blocks the next one: after kill -9, and after a reboot."""
-    number = trials.first
     can_reboot = os.geteuid() == 0 and subprocess.call(
         ["unshare", "-m", "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
-    while trials.more():
-        rnd = trials.random(number)
-        folder = trials.folder()
-        home, mark = os.path.join(folder, "home"), "L1-%d-%d" % (os.getpid(), number)
-        jobs = [{"id": "a%d" % one, "command": "sleep 0.3", "rerun_if_lost": True} for one in range(3)]
-        config = faultlib.config_of(folder, jobs, parallel=True, max_workers=2)
-        child = trials.product.start(["run", config], home=home, mark=mark)
-        try:
-            child.wait(timeout=rnd.uniform(0, 0.5))
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        reboots = can_reboot and rnd.random() < 0.5
-        prefix = []
-        if reboots:
-            # A power cut: nothing of it lives, and the machine says that it is another boot.
-            faultlib.clear_away(mark)
-            boot = os.path.join(folder, "boot_id")
-            with open(boot, "w") as out:
-                out.write("%08x-0000-4000-8000-%012x\n" % (rnd.getrandbits(32), rnd.getrandbits(48)))
-            prefix = ["unshare", "-m", "sh", "-c",
-                      "mount --bind %s /proc/sys/kernel/random/boot_id && exec \"$@\"" % boot, "sh"]
-            trials.add("reboots")
-        try:
-            done = trials.product.run("run", config, home=home, mark=mark, timeout_s=30, prefix=prefix)
-            trials.expect(done.code == 0, "after a %s the next run: %s" % ("reboot" if reboots else "kill", done.tail()),
-                          number)
-        except subprocess.TimeoutExpired:
-            trials.violation("the next run hangs", number)
+    trials.in_parallel(lambda number: after_a_dead_run(trials, number, can_reboot), 2)
+
+
+def after_a_dead_run(trials, number, can_reboot):
+    rnd = trials.random(number)
+    folder = trials.folder()
+    home, mark = os.path.join(folder, "home"), "L1-%d-%d" % (os.getpid(), number)
+    jobs = [{"id": "a%d" % one, "command": "sleep 0.3", "rerun_if_lost": True} for one in range(3)]
+    config = faultlib.config_of(folder, jobs, parallel=True, max_workers=2)
+    child = trials.product.start(["run", config], home=home, mark=mark)
+    try:
+        child.wait(timeout=rnd.uniform(0, 0.5))
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+    reboots = can_reboot and rnd.random() < 0.5
+    prefix = []
+    if reboots:
+        # A power cut: nothing of it lives, and the machine says that it is another boot.
         faultlib.clear_away(mark)
-        trials.done()
-        trials.drop(folder)
-        number += 1
+        boot = os.path.join(folder, "boot_id")
+        with open(boot, "w") as out:
+            out.write("%08x-0000-4000-8000-%012x\n" % (rnd.getrandbits(32), rnd.getrandbits(48)))
+        prefix = ["unshare", "-m", "sh", "-c",
+                  "mount --bind %s /proc/sys/kernel/random/boot_id && exec \"$@\"" % boot, "sh"]
+        trials.add("reboots")
+    try:
+        done = trials.product.run("run", config, home=home, mark=mark, timeout_s=30, prefix=prefix)
+        trials.expect(done.code == 0, "after a %s the next run: %s" % ("reboot" if reboots else "kill", done.tail()),
+                      number)
+    except subprocess.TimeoutExpired:
+        trials.violation("the next run hangs", number)
+    faultlib.clear_away(mark)
+    trials.done()
+    trials.drop(folder)
 
 
 def l2(trials):
