@@ -16,7 +16,7 @@ PACKAGES: Dict[str, List[str]] = {
     "api": [],
     "config": [],
     "db": ["migrations"],
-    "executioner": ["commands"],
+    "executioner": ["commands", "database"],
     "executioner_logging": [],
     "jobs": ["checks", "executors", "keeper"],
     "monitoring": [],
@@ -71,7 +71,7 @@ setup(
         "typing_extensions>=3.7.4; python_version < '3.8'",
         "dataclasses>=0.6; python_version < '3.7'",
     ],
-    entry_points={"console_scripts": ["executioner = executioner.bootstrap:main"]},
+    entry_points={"console_scripts": ["executioner = executioner.bootstrap:run"]},
     classifiers=[
         "Environment :: Console",
         "Operating System :: POSIX",

@@ -7,6 +7,7 @@ from typing import Dict, List, Mapping, Set, Tuple
 
 from config.environment import Environment, expand, value_text
 from config.loader import Document
+from jobs.digests import sha256_hex
 from jobs.masking import MASK, MINIMUM_LENGTH, Masker, is_secret_name
 
 __all__ = ["masked_text", "secret_values"]
@@ -70,7 +71,6 @@ def masked_text(document: Document, secrets: Tuple[str, ...]) -> Tuple[str, str]
     The text is as it was read where it holds none. Else it is written anew from the values: what stands under the
     name of a secret is replaced as a whole, and secret values wherever a string holds them.
     """
-    import hashlib
     text = document.text
     masker = Masker(secrets)
     is_found = bool(masker.find(text))
@@ -79,7 +79,7 @@ def masked_text(document: Document, secrets: Tuple[str, ...]) -> Tuple[str, str]
         if is_found or masked != document.value:
             import json
             text = json.dumps(masked, indent=1, ensure_ascii=False)
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = sha256_hex(text.encode("utf-8", "surrogatepass"))
     return text, digest
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Dict, List, Sequence, Tuple
 
 from db.interface import DatabaseInterface
+from jobs.digests import sha256_hex
 from jobs.exceptions import MigrationError, StorageError
 
 __all__ = ["Migration", "apply_pending", "pending"]
@@ -24,10 +25,7 @@ class Migration:
 
     def checksum(self, dialect: str) -> str:
         """SHA-256 of the statements, hexadecimal."""
-        # Imported here: the OpenSSL behind it is not free, and whoever reads the configuration has it loaded anyway.
-        import hashlib
-
-        return hashlib.sha256(";\n".join(self.statements[dialect]).encode("utf-8")).hexdigest()
+        return sha256_hex(";\n".join(self.statements[dialect]).encode("utf-8"))
 
 
 def pending(database: DatabaseInterface, migrations: Sequence[Migration]) -> List[Migration]:

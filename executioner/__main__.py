@@ -6,7 +6,7 @@ if not __package__:
     import os
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from executioner.bootstrap import main  # noqa: E402
+from executioner.bootstrap import run  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

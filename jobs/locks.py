@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Callable, Optional, Type
 
+from jobs.digests import sha256_hex
 from jobs.exceptions import OverlapError, StorageError
 from jobs.models import OverlapPolicy
 from jobs.private_files import open_private, open_regular
@@ -203,10 +204,7 @@ def read_holder(path: str) -> Optional[LockHolder]:
 
 def application_lock_path(locks_folder: str, application: str) -> str:
     """The lock file of an application: readable for people, different for every name, whatever it contains."""
-    # Imported here: the OpenSSL behind it is not free, and not every command locks.
-    import hashlib
-
-    digest = hashlib.sha256(application.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    digest = sha256_hex(application.encode("utf-8", "surrogatepass"))[:16]
     readable = re.sub("[^A-Za-z0-9_-]+", "_", application)[:48]
     return os.path.join(locks_folder, "%s-%s.lock" % (readable, digest))
 

@@ -10,6 +10,7 @@ import os
 import re
 from typing import Dict, List, Optional
 
+from jobs.digests import sha256_hex
 from jobs.exceptions import StorageError
 from jobs.private_files import open_private
 
@@ -81,8 +82,5 @@ class Pools:
 
 
 def _file_name(name: str) -> str:
-    # Imported here: the OpenSSL behind it is not free.
-    import hashlib
-
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    digest = sha256_hex(name.encode("utf-8", "surrogatepass"))[:12]
     return "pool-%s-%s" % (re.sub("[^A-Za-z0-9_-]+", "_", name)[:48], digest)

@@ -20,12 +20,10 @@ from typing import Dict, List, Tuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHEBANG = b"#!/usr/bin/env python3\n"
-ENTRY = b'''import sys
-
-from executioner.bootstrap import main
+ENTRY = b'''from executioner.bootstrap import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()
 '''
 #: Earliest date that a zip can hold.
 DATE = (1980, 1, 1, 0, 0, 0)

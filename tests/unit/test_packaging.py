@@ -63,7 +63,7 @@ def test_requirements_are_two_and_the_same_everywhere() -> None:
     assert lines == ["typing_extensions>=3.7.4; python_version < '3.8'", "dataclasses>=0.6; python_version < '3.7'"]
     assert SETUP["install_requires"] == lines
     assert SETUP["python_requires"] == ">=3.6"
-    assert SETUP["entry_points"] == {"console_scripts": ["executioner = executioner.bootstrap:main"]}
+    assert SETUP["entry_points"] == {"console_scripts": ["executioner = executioner.bootstrap:run"]}
     assert not (ROOT / "pyproject.toml").exists()
 
 
