@@ -82,7 +82,8 @@ def read_piece(descriptor: int, offset: int, limit: int, masker: Masker, is_over
             body = body[:max(0, len(body) - held)]
             middle = body.encode("utf-8", "surrogateescape")
     text = _masked(head + body + rest, len(head), len(head) + len(body), masker)
-    return LogPiece(start, start + len(middle), size, text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+    shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return LogPiece(start, start + len(middle), size, shown)
 
 
 def follow(descriptor: int, offset: int, masker: Masker, is_over: Callable[[], bool], admitted: Callable[[], bool],

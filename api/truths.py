@@ -47,7 +47,8 @@ def attempts_of(history: History, run: RunRecord, job_id: Optional[str] = None) 
         if event is not None and attempt.ended_at is None:
             outcome = event.outcome
             attempt.status, attempt.exit_code, attempt.signal = outcome.status, outcome.exit_code, outcome.signal
-            attempt.reason, attempt.stop_reason, attempt.ended_at = outcome.reason, outcome.stop_reason, outcome.ended_at
+            attempt.reason, attempt.stop_reason = outcome.reason, outcome.stop_reason
+            attempt.ended_at = outcome.ended_at
             attempt.started_at = attempt.started_at if outcome.started_at is None else outcome.started_at
             attempt.duration_s, attempt.cpu_s = outcome.duration_s, outcome.cpu_s
             attempt.max_rss_bytes, attempt.survivors = outcome.max_rss_bytes, outcome.survivors

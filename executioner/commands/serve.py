@@ -19,7 +19,7 @@ __all__ = ["SPEC", "command_of", "execute", "parse_place"]
 SPEC = CommandSpec(
     "", 0, 0,
     (Option("--listen", "where (127.0.0.1:8765); port 0 = any free one", "HOST:PORT"),
-     Option("--allow-host", "a name that it answers to, besides loopback and the one it listens on; repeatable", "NAME"),
+     Option("--allow-host", "a name that it answers to besides loopback and its own; repeatable", "NAME"),
      Option("--tls-cert", "speak TLS with this certificate (PEM, with its chain)", "FILE"),
      Option("--tls-key", "and this key (PEM)", "FILE"),
      Option("--until-eof", "end when standard input ends, as well")),
