@@ -40,7 +40,10 @@ FORMAT = b"executioner-record 1"
 ENDED_FIELDS = ("token", "status", "exit_code", "signal", "reason", "stop_reason", "started_at", "ended_at",
                 "duration_s", "cpu_s", "max_rss_bytes", "survivors")
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+:/,().")
-_END = b" .\n"
+_ENDED_NAMES = tuple(name.encode("ascii") + b"=" for name in ENDED_FIELDS[1:])
+_END = b".\n"
+#: Reasons repeat: what was quoted last.
+_quoted_before: "Dict[str, bytes]" = {}
 #: Refused for the moment: the line is kept and tried again.
 _SHORTAGES = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EAGAIN, errno.ENOMEM))
 
@@ -50,10 +53,16 @@ class RecordBusy(Exception):
 
 
 def _quoted(text: str) -> bytes:
+    known = _quoted_before.get(text)
+    if known is not None:
+        return known
     data = text.encode("utf-8", "surrogatepass")
     if _PLAIN.issuperset(data):
         return data
-    return b"".join(b"%c" % byte if byte in _PLAIN else b"%%%02X" % byte for byte in data)
+    if len(_quoted_before) > 100:
+        _quoted_before.clear()
+    known = _quoted_before[text] = b"".join(b"%c" % byte if byte in _PLAIN else b"%%%02X" % byte for byte in data)
+    return known
 
 
 def _unquoted(data: bytes) -> str:
@@ -115,15 +124,20 @@ class RecordWriter:
 
     def ended(self, facts: "Facts") -> None:
         """The attempt is over."""
-        line = [b"ended " + _quoted(facts[0])]
-        for name, value in zip(ENDED_FIELDS[1:], facts[1:]):
-            if value is None or value == "" or value == ():
+        line = [b"ended", _quoted(facts[0])]
+        for name, value in zip(_ENDED_NAMES, facts[1:]):
+            if value is None or value == "":
                 continue
-            if isinstance(value, tuple):
-                value = "\n".join(value)
-            text = "%.6f" % value if isinstance(value, float) else str(value)
-            line.append(b"%s=%s" % (name.encode("ascii"), _quoted(text)))
-        self._pending += b" ".join(line) + _END
+            if isinstance(value, str):
+                line.append(name + _quoted(value))
+            elif isinstance(value, int):
+                line.append(name + b"%d" % value)
+            elif isinstance(value, float):
+                line.append(name + b"%.6f" % value)
+            elif value:
+                line.append(name + _quoted("\n".join(value)))
+        line.append(_END)
+        self._pending += b" ".join(line)
 
     def closed(self, at: float) -> None:
         """The keeper is done: nothing of its run is left."""
