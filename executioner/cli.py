@@ -41,6 +41,8 @@ COMMANDS: Tuple[Tuple[str, str], ...] = (
 
 _SIGINT = 2
 _SIGPIPE = 13
+#: A longer example has its explanation on a line of its own.
+_LONGEST_EXAMPLE = 60
 #: Nobody's mistake, ours neither: of descriptors, processes, memory, space on a disk.
 _SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT))
 
@@ -174,8 +176,10 @@ def _options_help(options: Sequence[Option]) -> str:
 
 
 def _examples_help(examples: Sequence[Tuple[str, str]]) -> str:
-    width = max(len(left) for left, _ in examples)
-    return "\nexamples:\n" + "".join("  %-*s  # %s\n" % (width, left, right) for left, right in examples)
+    width = max([len(left) for left, _ in examples if len(left) <= _LONGEST_EXAMPLE] or [0])
+    lines = ["  %-*s  # %s\n" % (width, left, right) if len(left) <= width else "  # %s\n  %s\n" % (right, left)
+             for left, right in examples]
+    return "\nexamples:\n" + "".join(lines)
 
 
 def _general_help() -> str:
