@@ -6,7 +6,7 @@ folder (one transaction), then the keeper, then the first job.
 import os
 import select
 from types import TracebackType
-from typing import Callable, Dict, List, Optional, Sequence, Type, Union
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Type, Union
 
 from db.history import History, NewRun, RunPlaces
 from executioner.home import Home, make_folders
@@ -30,6 +30,10 @@ from jobs.scheduler import Scheduler
 from jobs.startup import OriginalState, StopSignals
 from jobs.system import SystemClock
 from jobs.times import utc_text
+
+if TYPE_CHECKING:
+    from executioner.aftermath import Task
+    from monitoring.metrics import MetricsCollector
 
 __all__ = ["Runner"]
 
@@ -110,7 +114,12 @@ class Runner:
             self._log = self._make_log()
             self.pipeline = prepared.pipeline
         run = self._create_run(prepared)
-        return self._execute(run, prepared, observe(prepared.graph))
+        collector = self._collector(run)
+        observers = list(observe(prepared.graph)) + ([collector] if collector is not None else [])
+        self._watch_deadlines(run)
+        outcome = self._execute(run, prepared, observers)
+        self._finish(run, collector)
+        return outcome
 
     # ---- before the run ------------------------------------------------------------------------------------------
 
@@ -222,6 +231,42 @@ class Runner:
                                context={"path": parent})
         raise StorageError("cannot make a folder for job output: %s is there already" % path, context={"path": path})
 
+    # ---- beside and after the run --------------------------------------------------------------------------------
+
+    def _collector(self, run: RunContext) -> "Optional[MetricsCollector]":
+        if not self.pipeline.features.get("metrics", True):
+            return None
+        from monitoring.metrics import MetricsCollector
+        return MetricsCollector(self.home.path, self.pipeline.application, run.run_id, buffered=True)
+
+    def _task(self) -> "Task":
+        from executioner.aftermath import task_of
+        from executioner.ourselves import shown_command
+        return task_of(self.pipeline, self.home.path, self.home.source, self.history.where, shown_command(self.home))
+
+    def _watch_deadlines(self, run: RunContext) -> None:
+        """Start the process that watches, where there is anything to watch."""
+        if not self.pipeline.features.get("notifications", True):
+            return
+        wants_retries = any("retry" in rule.on for rule in self.pipeline.notifications)
+        if wants_retries or any(job.deadline is not None for job in self.pipeline.jobs):
+            from executioner.aftermath import start, watched_jobs
+            task = self._task()
+            task.watched, task.notify = watched_jobs(self.pipeline.jobs), bool(self.pipeline.notifications)
+            start(task, run.run_id, True, self._complain)
+
+    def _finish(self, run: RunContext, collector: "Optional[MetricsCollector]") -> None:
+        """What follows once the result is kept. Nothing of it changes the result or fails the command."""
+        if collector is not None:
+            from executioner import __version__
+            for problem in collector.finish(self.history, __version__, self.pipeline.metrics_textfile):
+                self._complain("metrics: " + problem)
+        from executioner.aftermath import after_run
+        after_run(self.history, run.run_id, self.pipeline, self._task(), self._clock.wall(), self._complain)
+
+    def _complain(self, problem: str) -> None:
+        self._note("WARNING", "aftermath", problem)
+
     # ---- the run -------------------------------------------------------------------------------------------------
 
     def _execute(self, run: RunContext, prepared: Prepared, observers: Sequence[Observer]) -> RunOutcome:
@@ -243,6 +288,7 @@ class Runner:
             return asked
 
         pools = Pools(self.home.locks, pipeline.pools) if any(job.pool for job in pipeline.jobs) else None
+        _spare_the_collector()
         try:
             executor = LocalExecutor(
                 slots, os.path.join(self.home.records, "%s.record" % run.run_uuid), run.output_dir,
@@ -288,6 +334,15 @@ class Runner:
     def _note(self, level: str, event: str, message: str) -> None:
         self._log.write([Record(self._clock.wall(), level, event, message, self.run_id or None,
                                 application=self.pipeline.application)])
+
+
+def _spare_the_collector() -> None:
+    """Keep the garbage collector from going through all jobs again and again: the loop of a run makes no cycles."""
+    import gc
+    gc.collect(0)
+    if hasattr(gc, "freeze"):
+        gc.freeze()
+    gc.set_threshold(20000, 50, 100)
 
 
 def _unit_random() -> float:

@@ -2,12 +2,12 @@
 
 The names in ``EVENTS`` and what their ``context`` holds are documented in ``docs/logs.md`` and stay.
 """
-from typing import Callable, Dict, List, Optional, Sequence, Tuple, Type
+from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple, Type
 
 from executioner_logging.record import Record
 from executioner_logging.writer import LogWriter
-from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, RetryScheduled,
-                         RunEnded, RunStarted, RunStopping)
+from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, OutputsKept,
+                         RetryScheduled, RunEnded, RunStarted, RunStopping)
 from jobs.exceptions import JobExecutionError, JobTimeoutError
 from jobs.models import JobStatus, RunStatus
 from jobs.times import duration_text
@@ -15,8 +15,8 @@ from jobs.times import duration_text
 __all__ = ["EVENTS", "EventLog", "OTHER_EVENTS"]
 
 #: Every ``event`` of the engine's stream.
-EVENTS = ("run_started", "attempt_intended", "attempt_started", "attempt_ended", "retry_scheduled", "job_ended",
-          "run_stopping", "run_ended", "notice")
+EVENTS = ("run_started", "attempt_intended", "attempt_started", "attempt_ended", "outputs_kept", "retry_scheduled",
+          "job_ended", "run_stopping", "run_ended", "notice")
 #: What the command and the log itself have to say besides.
 OTHER_EVENTS = ("configuration", "run_skipped", "run_waiting", "run_settled", "log_gap", "error")
 
@@ -37,13 +37,16 @@ class EventLog:
         self._writer = writer
         self._run_id = run_id
         self._application = application
-        self._wants_intents = writer.wants("DEBUG")
+        self._wants_debug = writer.wants("DEBUG")
+        #: Attempts that began and ended between two calls: their end says it all.
+        self._over: Set[str] = set()
         #: Where the output of attempts goes that have not ended: named when one fails.
         self._outputs: Dict[str, Tuple[str, str]] = {}
 
     def tell(self, events: Sequence[Event]) -> None:
         """Write the events, in order and in one piece where they are not too many."""
         records: List[Record] = []
+        self._over = {event.token for event in events if type(event) is AttemptEnded}
         for event in events:
             record = _SHAPES[type(event)](self, event)
             if record is not None:
@@ -62,14 +65,17 @@ class EventLog:
 
     def _attempt_intended(self, event: AttemptIntended) -> Optional[Record]:
         self._outputs[event.token] = (event.stdout_path, event.stderr_path)
-        if not self._wants_intents:
+        if not self._wants_debug:
             return None
         return Record(event.at, "DEBUG", "attempt_intended", "%s: attempt %d is about to start" % (
             event.job_id, event.attempt), job_id=event.job_id, attempt=event.attempt,
             context={"stdout_path": event.stdout_path, "stderr_path": event.stderr_path})
 
-    def _attempt_started(self, event: AttemptStarted) -> Record:
-        return Record(event.at, "INFO", "attempt_started", "%s: attempt %d started (pid %d)" % (
+    def _attempt_started(self, event: AttemptStarted) -> Optional[Record]:
+        is_over = event.token in self._over
+        if is_over and not self._wants_debug:
+            return None
+        return Record(event.at, "DEBUG" if is_over else "INFO", "attempt_started", "%s: attempt %d started (pid %d)" % (
             event.job_id, event.attempt, event.pid), job_id=event.job_id, attempt=event.attempt,
             context={"pid": event.pid})
 
@@ -86,6 +92,11 @@ class EventLog:
         return Record(event.at, "INFO" if quiet else "WARNING", "attempt_ended", "%s: attempt %d %s%s" % (
             event.job_id, event.attempt, outcome.status, _how(outcome.duration_s, outcome.reason)),
             job_id=event.job_id, attempt=event.attempt, error_code=_FAILURES.get(outcome.status), context=context)
+
+    def _outputs_kept(self, event: OutputsKept) -> Record:
+        # The names alone: what a value is, its job knows.
+        return Record(event.at, "INFO", "outputs_kept", "%s: told %s" % (event.job_id, ", ".join(sorted(event.outputs))),
+                      job_id=event.job_id, context={"outputs": sorted(event.outputs)})
 
     def _retry_scheduled(self, event: RetryScheduled) -> Record:
         return Record(event.at, "WARNING", "retry_scheduled", "%s: attempt %d in %s%s" % (
@@ -134,6 +145,6 @@ def _add(context: Dict[str, object], **facts: object) -> None:
 _SHAPES: Dict[Type[object], Callable[..., Optional[Record]]] = {
     RunStarted: EventLog._run_started, AttemptIntended: EventLog._attempt_intended,
     AttemptStarted: EventLog._attempt_started, AttemptEnded: EventLog._attempt_ended,
-    RetryScheduled: EventLog._retry_scheduled, JobEnded: EventLog._job_ended, RunStopping: EventLog._run_stopping,
+    OutputsKept: EventLog._outputs_kept, RetryScheduled: EventLog._retry_scheduled, JobEnded: EventLog._job_ended, RunStopping: EventLog._run_stopping,
     RunEnded: EventLog._run_ended, Notice: EventLog._notice,
 }

@@ -9,8 +9,8 @@ from executioner_logging import events as log_events
 from executioner_logging.events import EVENTS, OTHER_EVENTS, EventLog
 from executioner_logging.record import FIELDS, LINE_BYTES
 from executioner_logging.writer import LogWriter
-from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, RetryScheduled,
-                         RunEnded, RunStarted, RunStopping)
+from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, OutputsKept,
+                         RetryScheduled, RunEnded, RunStarted, RunStopping)
 from jobs.exceptions import ERROR_CODES
 from jobs.masking import NO_SECRETS, Masker
 from jobs.models import FINAL_STATUSES, RUN_STATUSES, AttemptOutcome, JobStatus, RunStatus
@@ -25,6 +25,7 @@ RUN: List[Event] = [
     AttemptIntended(0, "load", 1, "t1", "/logs/1.out", "/logs/1.err", AT),
     AttemptStarted(0, "load", 1, "t1", 4711, 99, AT),
     AttemptEnded(0, "load", 1, "t1", FAILED, AT + 2),
+    OutputsKept(0, "load", {"rows": "41", "day": "monday"}, AT + 2),
     RetryScheduled(0, "load", 2, 30.0, "exit code 3", AT + 2),
     JobEnded(0, "load", JobStatus.FAILED, "exit code 3", 2, AT + 40, 3, "SIGTERM", AT, 40.0, 0.5, 4096),
     RunStopping("load failed", AT + 40),
@@ -49,8 +50,9 @@ def test_a_run(tmp_path: Path) -> None:
     assert [(record["level"], record["event"], record["message"]) for record in records] == [
         ("INFO", "run_started", "run 42 of nightly started: 2 jobs, 1 at once"),
         ("DEBUG", "attempt_intended", "load: attempt 1 is about to start"),
-        ("INFO", "attempt_started", "load: attempt 1 started (pid 4711)"),
+        ("DEBUG", "attempt_started", "load: attempt 1 started (pid 4711)"),
         ("WARNING", "attempt_ended", "load: attempt 1 FAILED after 2.0 s: exit code 3"),
+        ("INFO", "outputs_kept", "load: told day, rows"),
         ("WARNING", "retry_scheduled", "load: attempt 2 in 30 s: exit code 3"),
         ("ERROR", "job_ended", "load: FAILED after 40 s: exit code 3"),
         ("WARNING", "run_stopping", "no new job starts: load failed"),
@@ -60,10 +62,10 @@ def test_a_run(tmp_path: Path) -> None:
     ]
     assert all(record["run_id"] == 42 and record["application"] == "nightly" for record in records)
     assert [record.get("job_id") for record in records] == [
-        None, "load", "load", "load", "load", "load", None, "report", "load", None]
-    assert [record.get("attempt") for record in records] == [None, 1, 1, 1, 2, None, None, None, None, None]
+        None, "load", "load", "load", "load", "load", "load", None, "report", "load", None]
+    assert [record.get("attempt") for record in records] == [None, 1, 1, 1, None, 2, None, None, None, None, None]
     assert [record.get("error_code") for record in records] == [
-        None, None, None, "E200", None, "E200", None, None, "E900", None]
+        None, None, None, "E200", None, None, "E200", None, None, "E900", None]
     assert records[3]["context"] == {
         "status": "FAILED", "exit_code": 3, "signal": "SIGTERM", "stop_reason": "cancel", "duration": 2.0,
         "cpu_seconds": 0.5, "max_rss": 4096, "survivors": ["12 sh"], "stdout_path": "/logs/1.out",
@@ -79,10 +81,10 @@ def test_a_success_is_quiet_and_leaves_nothing_in_memory(tmp_path: Path) -> None
               JobEnded(0, "j", JobStatus.SUCCESS, "", 1, AT, 0, duration_s=0.25),
               RunEnded(1, RunStatus.SUCCESS, 0, "", AT)])
     records = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    assert [record["level"] for record in records] == ["INFO"] * 5
+    assert [record["level"] for record in records] == ["INFO"] * 4
     assert records[0]["message"] == "run 1 of a started: 1 job, 1 at once"
-    assert records[2]["context"] == {"status": "SUCCESS", "exit_code": 0, "duration": 0.25}
-    assert records[4]["message"] == "run 1 ended: SUCCESS, exit code 0"
+    assert records[1]["context"] == {"status": "SUCCESS", "exit_code": 0, "duration": 0.25}
+    assert records[3]["message"] == "run 1 ended: SUCCESS, exit code 0"
     assert log._outputs == {}
 
 
