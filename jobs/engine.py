@@ -35,7 +35,7 @@ __all__ = ["Engine", "RunOutcome"]
 AHEAD_S = 0.03
 AHEAD_MOST = 64
 #: A start is shown to others this late at most; it is kept earlier when something else is committed anyway.
-START_SHOWN_WITHIN_S = 0.2
+START_SHOWN_WITHIN_S = 0.05
 #: How often a pool whose slots other runs hold is asked again.
 POOL_POLL_S = 0.25
 #: First and longest wait before a failed commit is tried again.
