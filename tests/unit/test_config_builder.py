@@ -184,6 +184,14 @@ def test_secret_values_are_collected(load: Load) -> None:
                                       "of-the-caller", "pass-123456")
 
 
+def test_what_the_file_says_is_secret_though_the_command_line_wins(load: Load) -> None:
+    pipeline = load(with_job({"command": "echo written-token", "env_variables": {"PASSWD": "written-passwd"}},
+                             env_variables={"TOKEN": "written-token"}),
+                    Overrides(env={"TOKEN": "given-token", "PASSWD": "given-passwd"}))
+    assert pipeline.secret_values == ("given-passwd", "given-token", "written-passwd", "written-token")
+    assert "written-" not in pipeline.config_text
+
+
 def test_the_kept_text_has_no_secrets(load: Load) -> None:
     text = """{
       // the password is hunter2hunter2

@@ -1,4 +1,5 @@
 """Variables: what is inherited, what ``${NAME}`` stands for, circles, and limits."""
+import tracemalloc
 from typing import Any, Dict, List, Optional
 
 import pytest
@@ -99,6 +100,17 @@ def test_growth_is_stopped() -> None:
     environment = Environment(False, {}, doubling)
     assert max(map(len, environment.variables.values())) < MAX_TEXT
     assert {issue.code for issue in environment.issues} == {"E105"}
+
+
+def test_a_value_that_grows_is_never_put_together() -> None:
+    tracemalloc.start()
+    try:
+        environment = Environment(False, {}, {"A": "x" * 100000, "B": "${A}" * 3000})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [issue.code for issue in environment.issues] == ["E105"]
+    assert peak < 50e6, "300 MB were to be put together, %d MB were" % (peak / 1e6)
 
 
 def test_long_chains_end() -> None:

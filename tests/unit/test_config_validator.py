@@ -1,9 +1,10 @@
 """Every rule with a file that breaks it: the whole line is compared, place included."""
 # ruff: noqa: E501  (expected lines stay whole)
 import json
-import os
 import random
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -310,6 +311,40 @@ def test_timeouts_beyond_the_run(validate: Validate) -> None:
     assert lines(validate(file_with(top='"run_timeout": 5'))) == [], "the built-in default is nobody's mistake"
 
 
+def test_folders_that_this_user_may_not_use(tmp_path: Path) -> None:
+    """Root may use any folder, so another user looks."""
+    code = """
+import os, sys, tempfile
+sys.path.insert(0, %r)
+from config.surroundings import folder_problem
+place = tempfile.mkdtemp(dir="/tmp")
+os.chmod(place, 0o755)
+for name, mode in (("closed", 0o600), ("readable", 0o555), ("open", 0o777)):
+    os.mkdir(os.path.join(place, name))
+    os.chmod(os.path.join(place, name), mode)
+mine = os.fork()
+if not mine:
+    if os.geteuid() == 0:
+        os.setuid(65534)
+    for name in ("closed", "readable", "readable/new", "open", "open/new/newer"):
+        for writable in (False, True):
+            problem = folder_problem(os.path.join(place, name), writable)
+            print(name, writable, problem and problem.split('" ')[1].split(" in ")[0])
+    sys.stdout.flush()
+    os._exit(0)
+os.waitpid(mine, 0)
+for name in ("closed", "readable", "open"):
+    os.rmdir(os.path.join(place, name))
+os.rmdir(place)
+""" % str(Path(__file__).resolve().parents[2])
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
+    assert done.stdout.decode().splitlines() == [
+        "closed False cannot be entered", "closed True cannot be entered",
+        "readable False None", "readable True cannot be written",
+        "readable/new False does not exist", "readable/new True does not exist and cannot be made",
+        "open False None", "open True None", "open/new/newer False does not exist", "open/new/newer True None"]
+
+
 def test_commands_that_need_a_shell(validate: Validate) -> None:
     text = json.dumps({"allow_shell": False, "jobs": [
         {"id": "a", "command": "true | cat"}, {"id": "b", "command": ["true", "|", "cat"]},
@@ -427,6 +462,15 @@ def test_the_quick_look_agrees_with_the_thorough_one(seed: int) -> None:
             assert checked.usable is jobs, "nothing is wrong, and yet every job was gone through: %r" % jobs
 
 
+def test_equal_values_do_not_hide_behind_each_other() -> None:
+    """1, 1.0 and true are equal to Python; only one of them is no duration."""
+    jobs: List[object] = [{"id": "a", "command": "", "timeout": 1}, {"id": "b", "command": "", "timeout": True},
+                          {"id": "c", "command": "", "timeout": 1.0}]
+    report = Report()
+    check_jobs(jobs, {}, report)
+    assert [(one.code, one.path) for one in report.findings] == [("E103", ("jobs", 1, "timeout"))]
+
+
 # One job by itself
 
 def test_one_job_by_itself() -> None:
@@ -470,10 +514,9 @@ def test_every_code_is_explained_in_one_line() -> None:
 
 
 def test_every_code_is_tested() -> None:
-    """Each code stands in an expectation of the tests of this folder."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    text = "".join(Path(here, name).read_text(encoding="utf-8") for name in os.listdir(here)
-                   if name.startswith("test_config"))
+    """Each code stands in an expectation of some test."""
+    tests = Path(__file__).resolve().parents[1]
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(tests.glob("*/test_*.py")))
     assert [code for code in CODES if text.count(code) == 0] == []
 
 
