@@ -83,6 +83,7 @@ class EventKind:
     MARK_SUCCESS = "mark_success"
     HOLD = "hold"
     RELEASE = "release"
+    LATE = "late"
 
 
 class RunPlaces(NamedTuple):

@@ -34,6 +34,8 @@ COMMANDS: Tuple[Tuple[str, str], ...] = (
     ("mark-success", "have a resume take jobs as done"),
     ("serve", "serve the HTTP API and the dashboard"),
     ("token", "make, list and revoke tokens of the HTTP API"),
+    ("notify", "deliver the messages that wait, or try where they go"),
+    ("after", "what a run leaves behind: messages, and taking old runs away"),
     ("schema", "print the JSON Schema of the configuration"),
     ("sample", "print a configuration to start from"),
     ("doctor", "look for what would keep runs from working here"),

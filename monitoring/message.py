@@ -161,9 +161,10 @@ def _headline(run: RunRecord, counts: Dict[str, int], previous: Optional[RunReco
     bad = sum(counts.get(status, 0) for status in FAILURE_STATUSES)
     text = "run %d of %s on %s: %s" % (run.run_id, run.application, run.host or "this machine", run.status)
     text += " (exit %d)" % run.exit_code if run.exit_code is not None else ""
-    text += ", %d of %d jobs failed" % (bad, total) if bad else ", %d jobs" % total
     if run.reason:
-        text += ": " + " ".join(run.reason.split())
+        text += ", " + " ".join(run.reason.split())
+    else:
+        text += ", %d of %d jobs failed" % (bad, total) if bad else ", %d jobs" % total
     if previous is not None:
         text += "\nrun %d before it was %s" % (previous.run_id, previous.status)
     return text

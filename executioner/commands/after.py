@@ -1,0 +1,118 @@
+"""``after``: deliver messages and prune, as the process that a run leaves behind; its task comes on standard input."""
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, List
+
+from executioner.console import Console
+from executioner.home import Home
+from executioner.options import Arguments, CommandSpec, Option, usage_error
+from jobs.exceptions import EXIT_OK, ExecutionerError, StorageError
+
+if TYPE_CHECKING:
+    from db.history import History
+    from executioner.aftermath import Task
+    from executioner_logging.writer import LogWriter
+    from monitoring.courier import Delivery
+
+__all__ = ["SPEC", "execute"]
+
+SPEC = CommandSpec(
+    "RUN", 1, 1,
+    (Option("--watch", "watch the deadlines of a run that goes on"),),
+    "Started by `run` itself when its result is kept: delivers what somebody is to hear of the run, and takes away\n"
+    "runs that are too many. It takes its task from standard input; for the same by hand there are\n"
+    "`executioner notify` and `executioner db prune`.",
+    (("executioner notify pipeline.json", "deliver what waits"),
+     ("executioner db prune", "take away what is too much")))
+
+#: However stuck this process is, it ends: SIGALRM is not caught.
+MOST_S = 900
+#: How long a prune may take.
+PRUNE_S = 20.0
+
+
+def execute(arguments: Arguments, console: Console) -> int:
+    """Do what the task says; all that happens stands in the log."""
+    from executioner.aftermath import Task
+    from executioner_logging.record import Record, record_of_error
+    from executioner_logging.writer import LogWriter
+    from jobs.masking import Masker
+
+    if not arguments.operands[0].isdigit():
+        raise usage_error('expected the number of a run, found "%s"' % arguments.operands[0])
+    run_id = int(arguments.operands[0])
+    try:
+        task = Task.from_json(sys.stdin.buffer.read())
+    except (ValueError, KeyError, TypeError):
+        raise usage_error("expected a task on standard input", "`run` starts this command; by hand use `notify`")
+    if not arguments.flag("watch"):
+        signal.alarm(MOST_S)
+    try:
+        os.chdir(task.working_dir or "/")
+    except OSError:
+        os.chdir("/")
+    home = Home(task.home, task.home_source)
+    home.check()
+    log = LogWriter(home.log, Masker(task.secrets))
+    try:
+        from db.history import History
+        with History.open(task.database) as history:
+            if arguments.flag("watch"):
+                _watch(history, run_id, task, home, log)
+            elif task.notify:
+                _notify(history, run_id, task, home, log)
+            if task.prune:
+                _prune(history, task, home, log, run_id)
+    except StorageError as error:
+        log.write([record_of_error(error, time.time(), "aftermath_failed", run_id, task.application)])
+        raise
+    except ExecutionerError as error:
+        log.write([Record(time.time(), "ERROR", "aftermath_failed", error.message, run_id,
+                          application=task.application)])
+        raise
+    finally:
+        log.close()
+    return EXIT_OK
+
+
+def _notify(history: "History", run_id: int, task: "Task", home: Home, log: "LogWriter") -> None:
+    from executioner.delivery import decide_all, deliver_waiting
+
+    decide_all(history, task.application, task.rules, task.command, task.secrets, task.runbooks, time.time())
+    deliver_waiting(history, task.application, task.rules, task.server, home, task.allow_shell,
+                    lambda delivery: _log_delivery(log, delivery))
+
+
+def _log_delivery(log: "LogWriter", delivery: "Delivery") -> None:
+    from executioner.delivery import delivery_record
+    log.write([delivery_record(delivery, time.time())])
+
+
+def _watch(history: "History", run_id: int, task: "Task", home: Home, log: "LogWriter") -> None:
+    from executioner.watch import Watch
+    from executioner_logging.record import Record
+
+    def tell(job_id: str, lines: List[str]) -> None:
+        log.write([Record(time.time(), "WARNING", "job_late", "; ".join(lines), run_id, job_id,
+                          application=task.application)])
+
+    Watch(history, run_id, task, home, tell, lambda delivery: _log_delivery(log, delivery)).work()
+
+
+def _prune(history: "History", task: "Task", home: Home, log: "LogWriter", run_id: int) -> None:
+    from executioner.retention import prune
+    from executioner_logging.record import Record
+
+    try:
+        os.nice(10)
+    except OSError:
+        pass  # then at the same rank as everybody
+    done = prune(history, task.application, task.retention, time.time(), home.records, PRUNE_S)
+    for problem in done.problems[:20]:
+        log.write([Record(time.time(), "WARNING", "retention", problem, run_id, application=task.application)])
+    if done.victims:
+        log.write([Record(time.time(), "INFO", "retention", "%d runs of %s were taken away (%s); %d are left%s" % (
+            len(done.victims), task.application, done.victims[0].reason, done.left,
+            ", the rest comes next time" if done.unfinished else ""), run_id, application=task.application)])
