@@ -17,7 +17,7 @@ Row = Tuple[Any, ...]
 
 #: What can be wrong with a database, for machines.
 CAUSES = ("cannot_open", "constraint", "disk_full", "foreign", "io_error", "locked", "malformed", "missing",
-          "network_fs", "not_a_database", "not_a_file", "other", "readonly", "value")
+          "network_fs", "not_a_database", "not_a_file", "other", "readonly", "replaced", "value")
 
 _SMALLEST, _LARGEST = -(1 << 63), (1 << 63) - 1
 

@@ -12,10 +12,10 @@ a rollback journal with ``synchronous=EXTRA``.
 import os
 import sqlite3
 from contextlib import contextmanager
-from typing import Callable, Iterator, Optional
+from typing import Callable, Iterator, List, Optional
 
 from db.interface import DatabaseInterface
-from db.sqlite_copies import build_file, copy_by_child, copy_by_connection, replaced_by
+from db.sqlite_copies import build_file, copy_by_child, copy_by_connection, finish_copy, replaced_by
 from db.sqlite_errors import refusal
 from db.sqlite_file import (APPLICATION_ID, claim, file_uri, is_left_from_before_boot, is_there,
                             network_file_system, refuse_lone_log, release, side_file_size)
@@ -94,6 +94,7 @@ class SQLiteAdapter(SQLiteStatements):
         lock = self._writer_lock()
         lock.acquire()
         try:
+            self._require_same_file()
             self._run("BEGIN IMMEDIATE")
             yield
             self._run("COMMIT")
@@ -129,10 +130,21 @@ class SQLiteAdapter(SQLiteStatements):
         found = str(row[0]) if row is not None else "no answer"
         return "" if found == "ok" else found
 
+    def check_all(self) -> List[str]:
+        """Read every page, compare every index with its table and every reference with what it names: the damage.
+
+        :raises DatabaseError: where the file cannot even be read
+        """
+        found = [str(row[0]) for row in self.fetchall("PRAGMA integrity_check(100)")]
+        damage = [] if found == ["ok"] else found or ["no answer"]
+        return damage + ["row %s of %s refers to a row of %s that is not there" % (row[1], row[0], row[2])
+                         for row in self.fetchall("PRAGMA foreign_key_check")[:100]]
+
     def backup(self, target: str) -> None:
         """Write a consistent copy of the whole database to a file with mode 0600, durably.
 
-        An existing file is replaced in one step, by a whole copy only.
+        An existing file is replaced in one step, by a whole copy only, which was read from end to end before. The copy
+        is one file and has no log beside it.
 
         :raises DatabaseError: where the copy cannot be made; ``target`` is as it was then
         """
@@ -141,11 +153,12 @@ class SQLiteAdapter(SQLiteStatements):
             by_connection = getattr(self._live(), "backup", None)
             if by_connection is not None:
                 copy_by_connection(by_connection, temporary)
-                return
-            with self.exclusive():
-                if self._journal_mode == "wal" and not self.checkpoint():
-                    raise refusal(self._path, "locked", "a reader keeps its log in use")
-                copy_by_child(self._path, temporary)
+            else:
+                with self.exclusive():
+                    if self._journal_mode == "wal" and not self.checkpoint():
+                        raise refusal(self._path, "locked", "a reader keeps its log in use")
+                    copy_by_child(self._path, temporary)
+            finish_copy(temporary)
 
     def prepare_migration(self, version: int) -> Optional[str]:
         """Back the file up beside itself."""
@@ -224,6 +237,15 @@ class SQLiteAdapter(SQLiteStatements):
         if self._lock is None:
             raise InternalError("this is a bug: %s was opened for reading and is to be written" % self._path)
         return self._lock
+
+    def _require_same_file(self) -> None:
+        """What is written to a file that nobody will find again is lost; what is written beside it is worse."""
+        try:
+            found = os.lstat(self._path)
+        except OSError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._key:
+            raise refusal(self._path, "replaced")
 
     def _roll_back(self) -> None:
         """Undo what was not committed. After a full disk SQLite has done so by itself; saying it again is an error."""

@@ -11,7 +11,7 @@ from db.sqlite_errors import refusal, translated
 from db.sqlite_file import APPLICATION_ID, file_uri
 from db.sqlite_statements import SQLiteStatements
 
-__all__ = ["build_file", "copy_by_child", "copy_by_connection", "replaced_by"]
+__all__ = ["build_file", "copy_by_child", "copy_by_connection", "finish_copy", "replaced_by"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -91,6 +91,25 @@ def copy_by_child(path: str, target: str) -> None:
     said = child.communicate()[1].decode("utf-8", "replace").strip().splitlines()
     if child.returncode != 0:
         raise refusal(target, "io_error", "cannot copy: %s" % (said[-1] if said else "exit %d" % child.returncode))
+
+
+def finish_copy(path: str) -> None:
+    """Read a copy from end to end, and make it a single file that needs no log beside it.
+
+    :raises DatabaseError: where it is not whole
+    """
+    try:
+        copy = sqlite3.connect(file_uri(path, "mode=rw"), isolation_level=None, uri=True)
+        try:
+            copy.execute("PRAGMA synchronous=OFF")  # it is synchronised as a whole, later
+            copy.execute("PRAGMA journal_mode=DELETE").fetchall()
+            found = copy.execute("PRAGMA integrity_check(1)").fetchall()
+        finally:
+            copy.close()
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    if [row[0] for row in found] != ["ok"]:
+        raise refusal(path, "malformed", "the copy: %s" % (found[0][0] if found else "no answer"))
 
 
 class _Builder(SQLiteStatements):

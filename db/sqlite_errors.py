@@ -44,6 +44,8 @@ _WORDS: Dict[str, Tuple[str, str]] = {
     "io_error": ("the disk refused", "check the disk, and the limit of the file size (`ulimit -f`)"),
     "network_fs": ("it lies on a network file system, whose locks cannot be trusted",
                    "choose a --home on a local disk, or pass --allow-network-fs"),
+    "replaced": ("it was moved away or replaced while this process had it open",
+                 "what is not in it yet is not written to the other file: start again"),
     "foreign": ("it is the database of another program",
                 "it was left as it is: move it away, or choose another --home"),
 }

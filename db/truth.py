@@ -72,7 +72,8 @@ def _verdict(history: History, run: RunRecord, makes_checks: bool) -> Optional[R
     attempts: Dict[int, List[AttemptRecord]] = {}
     for attempt in history.attempts(run.run_id):
         attempts.setdefault(attempt.position, []).append(attempt)
-    recorded = {token: Recorded(one.pid, one.pid_start, None if one.facts is None else AttemptOutcome(*one.facts[1:]))
+    recorded = {token: Recorded(one.pid, one.pid_start, None if one.facts is None else AttemptOutcome(*one.facts[1:]),
+                                one.started_at or None)
                 for token, one in keeper.record.attempts.items()}
     closed = [job for job in jobs if job.status in FINAL_STATUSES]
     open_jobs = [_open_job(job, attempts.get(job.position, []), run, recorded, keeper.is_known, makes_checks)
@@ -195,7 +196,8 @@ def _open_job(job: JobRecord, attempts: List[AttemptRecord], run: RunRecord, rec
     if len(ended) < len(attempts):
         last = attempts[-1]
         found.attempt = OpenAttempt(
-            last.token, last.attempt, run.boot_id, not is_record_known or last.status == JobStatus.RUNNING)
+            last.token, last.attempt, run.boot_id, not is_record_known or last.status == JobStatus.RUNNING,
+            last.started_at)
         known = recorded.get(last.token)
         if known is not None and known.outcome is not None:
             kept = recovery_of(job.recovery)

@@ -27,6 +27,8 @@ class OpenAttempt:
     boot_id: str
     #: Whether it may have begun although the record does not say so: the history says it, or the record is gone.
     may_have_begun: bool = False
+    #: When the history says that it started.
+    started_at: Optional[float] = None
 
 
 @dataclass
@@ -56,6 +58,7 @@ class Recorded:
     pid: Optional[int] = None
     pid_start: Optional[int] = None
     outcome: Optional[AttemptOutcome] = None
+    started_at: Optional[float] = None
 
 
 @dataclass
@@ -121,6 +124,7 @@ def _outcome(job: OpenJob, record: Dict[str, Recorded], keeper_alive: bool, boot
             return _with(last, last.status, last.reason + "; the runner died before its next attempt")
         return AttemptOutcome(JobStatus.CANCELLED, reason=NEVER_BEGAN)
     known = record.get(job.attempt.token)
+    started_at = job.attempt.started_at if known is None or known.started_at is None else known.started_at
     if known is not None and known.outcome is not None:
         outcome = known.outcome
         if outcome.status == JobStatus.SUCCESS and not job.is_checked:
@@ -130,13 +134,13 @@ def _outcome(job: OpenJob, record: Dict[str, Recorded], keeper_alive: bool, boot
         elif outcome.status == JobStatus.SUCCESS and job.told:
             truth.events.append(OutputsKept(job.position, job.job_id, job.told, at))
     elif job.attempt.boot_id != boot_id:
-        outcome = AttemptOutcome(JobStatus.LOST, reason=MACHINE_WENT_DOWN)
+        outcome = AttemptOutcome(JobStatus.LOST, reason=MACHINE_WENT_DOWN, started_at=started_at)
     elif keeper_alive and known is not None:
         return None
     elif known is None and not job.attempt.may_have_begun:
         outcome = AttemptOutcome(JobStatus.CANCELLED, reason=NEVER_BEGAN)
     else:
-        outcome = AttemptOutcome(JobStatus.LOST, reason=BOTH_DIED)
+        outcome = AttemptOutcome(JobStatus.LOST, reason=BOTH_DIED, started_at=started_at)
     truth.events.append(AttemptEnded(job.position, job.job_id, job.attempt.attempt, job.attempt.token, outcome,
                                      outcome.ended_at or at))
     return outcome
