@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Keeper", "PROCESS_NAME", "main"]
 
 #: The oldest event waits so long for company.
-_GATHER_S = 0.01
+_GATHER_S = 0.025
 _SHORTAGE_FIRST_S, _SHORTAGE_MOST_S = 0.05, 5.0
 #: How long a predecessor may hold the record while it dies.
 _RECORD_PATIENCE_S = 10.0
