@@ -340,8 +340,9 @@ def _spare_the_collector() -> None:
     """Keep the garbage collector from going through all jobs again and again: the loop of a run makes no cycles."""
     import gc
     gc.collect(0)
-    if hasattr(gc, "freeze"):
-        gc.freeze()
+    freeze = getattr(gc, "freeze", None)  # from 3.7 on
+    if freeze is not None:
+        freeze()
     gc.set_threshold(20000, 50, 100)
 
 

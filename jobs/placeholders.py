@@ -5,7 +5,10 @@ such as ``; rm -rf x`` would be run. The place gets a variable of the attempt in
 inside single quotes, where it does not expand, the value is pasted with its quotes escaped.
 """
 import re
-from typing import Callable, Dict, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple, Union
+
+if TYPE_CHECKING:
+    from typing import Match
 
 __all__ = ["PLACEHOLDER", "Lookup", "expand_command", "expand_text", "placeholders"]
 
@@ -20,7 +23,7 @@ _Command = Union[str, Tuple[str, ...]]
 
 def placeholders(text: str) -> List[str]:
     """The names of all placeholders of a text, in order."""
-    return PLACEHOLDER.findall(text) if "${" in text else []
+    return [match.group(1) for match in PLACEHOLDER.finditer(text)] if "${" in text else []
 
 
 def expand_text(text: str, lookup: Lookup) -> str:
@@ -28,7 +31,7 @@ def expand_text(text: str, lookup: Lookup) -> str:
     if "${" not in text:
         return text
 
-    def value(match: "re.Match[str]") -> str:
+    def value(match: "Match[str]") -> str:
         found = lookup(match.group(1))
         return match.group(0) if found is None else found
 
