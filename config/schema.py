@@ -9,7 +9,8 @@ from config.kinds import (
 from config.upkeep import DeadlineTime, Destination, Size, Subject
 
 __all__ = ["CHECK", "DATABASE", "DEFAULTS", "DEFAULT_OF_JOB_KEY", "DEPENDENCY", "FILE", "INHERITED_BY_DEFAULT", "JOB",
-           "MAX_JOBS", "NOTIFICATION", "NOTIFY_ON", "OVERLAPS", "PLUGIN", "RETENTION", "RETRY_STATUSES", "STDIN", "TABLES", "WHENS"]
+           "MAX_JOBS", "NOTIFICATION", "NOTIFY_ON", "OVERLAPS", "PLUGIN", "RETENTION", "RETRY_STATUSES", "STDIN", "TABLES",
+           "WHENS"]
 
 MAX_JOBS = 100000
 OVERLAPS = ("fail", "skip", "wait", "allow")
@@ -148,7 +149,8 @@ FILE = Table("file", (
     Key("overlap", Choice(*OVERLAPS), "fail", "what a second run of the same application does while one is running",
         new=True),
     Key("on_orphan", Choice("adopt", "kill", "fail"), "adopt",
-        "what a later run does with jobs of a dead run that still run: wait for them, stop them, or end with 75", new=True),
+        "what a later run does with jobs of a dead run that still run: wait for them, stop them, or end with 75",
+        new=True),
     Key("on_runner_death", Choice("finish", "kill"), "finish", "what becomes of running jobs when the runner dies",
         new=True),
     Key("run_timeout", Duration(positive=True), None, "how long the whole run may take", new=True,

@@ -178,7 +178,8 @@ def check_upkeep(top: _Raw, variables: Mapping[str, str], report: Report) -> Non
         for one in [] if missing else addresses(expanded):
             if not _ADDRESS.match(one):
                 report.error(("email_address",), "E145", "%s is no mail address" % shown(one))
-    elif not any(to.startswith("mailto:") or "${" in to for rule in notification_rules(top) for _, to in destinations(rule)):
+    elif not any(to.startswith("mailto:") or "${" in to
+                 for rule in notification_rules(top) for _, to in destinations(rule)):
         for name in ("email_on_success", "email_from", "smtp_server", "smtp_port", "smtp_user", "smtp_password"):
             if name in top:
                 report.warning((name,), "W107", "has no effect: nobody is to get mail (email_address)", at_key=True)

@@ -1,4 +1,5 @@
 """From a file to a pipeline: defaults, overrides, retry rules, paths, secrets, and what a file of the earlier kind gives."""
+# ruff: noqa: E501  (tables of cases stay readable)
 import hashlib
 import json
 import os

@@ -1,4 +1,5 @@
 """Variables: what is inherited, what ``${NAME}`` stands for, circles, and limits."""
+# ruff: noqa: E501  (tables of cases stay readable)
 import tracemalloc
 from typing import Any, Dict, List, Optional
 

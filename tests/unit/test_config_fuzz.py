@@ -2,6 +2,7 @@
 
 ``python tests/unit/test_config_fuzz.py FIRST LAST`` goes through more seeds.
 """
+# ruff: noqa: E501  (tables of cases stay readable)
 import json
 import os
 import random
