@@ -9,8 +9,8 @@ from config.kinds import (
 from config.upkeep import DeadlineTime, Destination, Size, Subject
 
 __all__ = ["CHECK", "DATABASE", "DEFAULTS", "DEFAULT_OF_JOB_KEY", "DEPENDENCY", "FILE", "INHERITED_BY_DEFAULT", "JOB",
-           "MAX_JOBS", "NOTIFICATION", "NOTIFY_ON", "OVERLAPS", "PLUGIN", "RETENTION", "RETRY_STATUSES", "STDIN", "TABLES",
-           "WHENS"]
+           "MAX_JOBS", "NOTIFICATION", "NOTIFY_ON", "OVERLAPS", "PLUGIN", "RETENTION", "RETRY_STATUSES", "STDIN",
+           "TABLES", "WHENS"]
 
 MAX_JOBS = 100000
 OVERLAPS = ("fail", "skip", "wait", "allow")
