@@ -92,7 +92,8 @@ def plan_lines(history: History, prepared: Prepared, current: Pipeline, differen
         old = before.get(job_id)
         lines.append("  run   %s  (%s)" % (job_id, "%s: %s" % (old.status, old.reason) if old is not None else "new"))
     for position, one in sorted(prepared.given.items()):
-        lines.append("  %s  %s  (%s)" % ("keep" if one.status == JobStatus.SUCCESS else "out ", ids[position], one.reason))
+        verb = "keep" if one.status == JobStatus.SUCCESS else "out "
+        lines.append("  %s  %s  (%s)" % (verb, ids[position], one.reason))
     if differences:
         lines.append("the file has changed since; %s:" % (
             "the current one is used" if with_current else
@@ -157,8 +158,8 @@ def _decided(old: JobRecord, parent: RunRecord, reruns_lost: bool, failed_only: 
     if old.status == JobStatus.SKIPPED and old.reason in (NOT_SELECTED, SKIPPED_BY_OPTION):
         return Given(JobStatus.SKIPPED, old.reason, counts_as_met=old.reason == NOT_SELECTED)
     if old.status == JobStatus.LOST and not reruns_lost:
-        return Given(JobStatus.LOST, "nobody knows how it ended in run %d; decide with `executioner mark-success %d %s` or "
-                     "`--rerun-lost %s`" % (parent.run_id, parent.run_id, old.job_id, old.job_id))
+        return Given(JobStatus.LOST, "nobody knows how it ended in run %d; decide with "
+                     "`executioner mark-success %d %s` or `--rerun-lost %s`" % (parent.run_id, parent.run_id, old.job_id, old.job_id))
     if failed_only and old.status not in FAILURE_STATUSES:
         return Given(JobStatus.SKIPPED, LEFT_OUT, counts_as_met=True)
     return None

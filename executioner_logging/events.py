@@ -95,8 +95,9 @@ class EventLog:
 
     def _outputs_kept(self, event: OutputsKept) -> Record:
         # The names alone: what a value is, its job knows.
-        return Record(event.at, "INFO", "outputs_kept", "%s: told %s" % (event.job_id, ", ".join(sorted(event.outputs))),
-                      job_id=event.job_id, context={"outputs": sorted(event.outputs)})
+        names = sorted(event.outputs)
+        return Record(event.at, "INFO", "outputs_kept", "%s: told %s" % (event.job_id, ", ".join(names)),
+                      job_id=event.job_id, context={"outputs": names})
 
     def _retry_scheduled(self, event: RetryScheduled) -> Record:
         return Record(event.at, "WARNING", "retry_scheduled", "%s: attempt %d in %s%s" % (
@@ -145,6 +146,7 @@ def _add(context: Dict[str, object], **facts: object) -> None:
 _SHAPES: Dict[Type[object], Callable[..., Optional[Record]]] = {
     RunStarted: EventLog._run_started, AttemptIntended: EventLog._attempt_intended,
     AttemptStarted: EventLog._attempt_started, AttemptEnded: EventLog._attempt_ended,
-    OutputsKept: EventLog._outputs_kept, RetryScheduled: EventLog._retry_scheduled, JobEnded: EventLog._job_ended, RunStopping: EventLog._run_stopping,
+    OutputsKept: EventLog._outputs_kept, RetryScheduled: EventLog._retry_scheduled,
+    JobEnded: EventLog._job_ended, RunStopping: EventLog._run_stopping,
     RunEnded: EventLog._run_ended, Notice: EventLog._notice,
 }

@@ -33,7 +33,8 @@ class AttemptMaker:
     :param outputs: what jobs told in runs that this one resumes, by job id
     """
 
-    def __init__(self, pipeline: Pipeline, run: RunContext, outputs: Optional[Mapping[str, Dict[str, str]]] = None) -> None:
+    def __init__(self, pipeline: Pipeline, run: RunContext,
+                 outputs: Optional[Mapping[str, Dict[str, str]]] = None) -> None:
         self._pipeline = pipeline
         self._run = run
         self._outputs: Dict[str, Dict[str, str]] = dict(outputs or {})

@@ -7,8 +7,8 @@ from typing import Dict, Optional, Tuple, Union
 
 from jobs.models import AttemptOutcome
 
-__all__ = ["AttemptEnded", "AttemptIntended", "AttemptStarted", "Event", "JobEnded", "Notice", "OutputsKept", "RetryScheduled",
-           "RunEnded", "RunStarted", "RunStopping"]
+__all__ = ["AttemptEnded", "AttemptIntended", "AttemptStarted", "Event", "JobEnded", "Notice", "OutputsKept",
+           "RetryScheduled", "RunEnded", "RunStarted", "RunStopping"]
 
 
 @dataclass

@@ -9,8 +9,8 @@ from jobs.exceptions import InternalError
 
 __all__ = [
     "AttemptOutcome", "AttemptRecord", "Check", "Dependency", "EventRecord", "FAILURE_STATUSES", "FINAL_STATUSES",
-    "Deadline", "Job", "JobRecord", "JobResult", "JobStatus", "MailServer", "NOTIFY_ON", "NotificationRule", "OverlapPolicy", "Pipeline",
-    "Retention", "RetryPolicy", "RunRecord", "RunStatus", "StopReason", "When",
+    "Deadline", "Job", "JobRecord", "JobResult", "JobStatus", "MailServer", "NOTIFY_ON", "NotificationRule",
+    "OverlapPolicy", "Pipeline", "Retention", "RetryPolicy", "RunRecord", "RunStatus", "StopReason", "When",
 ]
 
 

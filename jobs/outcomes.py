@@ -29,7 +29,8 @@ def outcome_of(wait_status: Optional[int], success_codes: Collection[int], stop_
 
 def apply_skip_codes(outcome: AttemptOutcome, skip_exit_codes: Collection[int]) -> None:
     """Turn an exit code by which the job said that there was nothing to do into a SKIPPED."""
-    if skip_exit_codes and outcome.exit_code in skip_exit_codes and outcome.status == JobStatus.FAILED and not outcome.stop_reason:
+    if (skip_exit_codes and outcome.exit_code in skip_exit_codes and outcome.status == JobStatus.FAILED
+            and not outcome.stop_reason):
         outcome.status = JobStatus.SKIPPED
         outcome.reason = "it had nothing to do (exit code %d)" % (outcome.exit_code or 0)
 

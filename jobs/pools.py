@@ -1,7 +1,8 @@
 """Named limits that all runs on the host share: a pool of so many slots, each a file that the kernel locks.
 
-A slot is taken by ``flock`` on its file and is free again when every holder of the open file is gone. The keeper holds the
-same open files as the runner: where the runner dies, the slots of jobs that still run stay taken until the keeper ends.
+A slot is taken by ``flock`` on its file and is free again when every holder of the open file is gone. The keeper holds
+the same open files as the runner: where the runner dies, the slots of jobs that still run stay taken until the keeper
+ends.
 Nothing has to be cleaned up after a crash.
 """
 import errno

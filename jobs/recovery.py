@@ -1,4 +1,4 @@
-"""What settling a dead run must know of a job, and cannot ask its configuration for: kept as text with the job's row."""
+"""What settling a dead run must know of a job and cannot ask its configuration for: kept as text with its row."""
 import json
 from typing import Dict, FrozenSet, NamedTuple, Optional, Sequence, Tuple
 

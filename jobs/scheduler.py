@@ -270,8 +270,8 @@ class Scheduler:
     def take_ready(self, ahead: int, admit: Optional[Callable[[int], bool]] = None) -> List[int]:
         """Jobs to hand to the executor now, best first; they are PRECHECK or DISPATCHED afterwards.
 
-        :param admit: asked of each job that names a pool, before it is taken: whether it has got its slots. One that has
-            not waits until its pool is offered again.
+        :param admit: asked of each job that names a pool, before it is taken: whether it has got its slots. One that
+            has not waits until its pool is offered again.
 
         :param ahead: how many may be handed over beyond the free slots. A job goes ahead only where nothing that could
             become ready by the end of what is in flight would have to start before it: the order never changes.

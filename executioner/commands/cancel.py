@@ -9,8 +9,8 @@ __all__ = ["SPEC", "execute"]
 SPEC = CommandSpec(
     "RUN", 1, 1,
     (BECAUSE, Option("--now", "do not give the jobs their grace: KILL at once")),
-    "Stops a run as Ctrl-C would: nothing new starts, what runs gets its stop signal, its grace, then KILL. Waits until\n"
-    "nothing of the run is left. A run whose runner died is cleaned up and closed the same way.",
+    "Stops a run as Ctrl-C would: nothing new starts, what runs gets its stop signal, its grace, then KILL. Waits\n"
+    "until nothing of the run is left. A run whose runner died is cleaned up and closed the same way.",
     (("executioner cancel last", "the last run"),
      ('executioner cancel 42 --because "wrong date"', "with the reason, for the history")))
 

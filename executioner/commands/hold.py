@@ -8,8 +8,8 @@ __all__ = ["SPEC", "execute"]
 
 SPEC = CommandSpec(
     "APP JOB...", 2, None, (BECAUSE,),
-    "Holds jobs: they do not start, in the run that is there and in later ones, until `executioner release APP JOB`. A\n"
-    "run waits for the release as long as anything else of it goes on; then the held job is BLOCKED.",
+    "Holds jobs: they do not start, in the run that is there and in later ones, until `executioner release APP JOB`.\n"
+    "A run waits for the release as long as anything else of it goes on; then the held job is BLOCKED.",
     (('executioner hold nightly load --because "disk is being swapped"', "until it is released"),))
 
 

@@ -1,4 +1,4 @@
-"""Runs a command for a check or a condition: in a session of its own, bounded in time, and nothing of it stays behind."""
+"""Runs a command for a check or a condition: in a session of its own, bounded in time, and nothing stays behind."""
 import os
 import signal
 from typing import Mapping, Optional, Tuple

@@ -18,6 +18,8 @@ __all__ = ["CONDITIONS", "DAYS", "ask", "condition_problems", "holds"]
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 #: Whether it holds, and what was found, in words.
 Answer = Tuple[bool, str]
+#: Where inside a condition something stands: keys and indexes.
+Place = Tuple[object, ...]
 _Condition = Mapping[str, object]
 
 #: The keys of which a condition has one, with the further keys that go with it.
@@ -43,14 +45,15 @@ def holds(condition: _Condition, context: CheckContext, now: time.struct_time) -
     raise ValueError("no condition: %r" % (condition,))
 
 
-def condition_problems(condition: object, where: Tuple[object, ...] = (), depth: int = 0) -> List[Tuple[Tuple[object, ...], str]]:
+def condition_problems(condition: object, where: Place = (), depth: int = 0) -> List[Tuple[Place, str]]:
     """What is wrong with a condition of a file: place inside it and message each."""
     if not isinstance(condition, dict) or depth > 16:
         return [(where, "must be an object such as {\"file_exists\": PATH}" if depth <= 16 else "is nested too deeply")]
     keys = [key for key in condition if not str(key).startswith("_")]
     kinds = [key for key in keys if key in CONDITIONS]
     if len(kinds) != 1:
-        return [(where, "must have exactly one of %s, found %s" % (", ".join(CONDITIONS), ", ".join(map(str, keys)) or "none"))]
+        return [(where, "must have exactly one of %s, found %s" % (
+            ", ".join(CONDITIONS), ", ".join(map(str, keys)) or "none"))]
     kind = kinds[0]
     found = [(where + (key,), "does not go with %s" % kind) for key in keys
              if key != kind and key not in CONDITIONS[kind]]
@@ -77,14 +80,14 @@ def _value_problems(kind: str, value: object) -> List[str]:
         return [] if good else ["must be a command: a string, or a list of strings"]
     items = value if isinstance(value, list) else [value]
     if kind == "weekday":
-        return [] if items and all(isinstance(day, str) and day[:3].lower() in DAYS and len(day) >= 3 for day in items) \
-            else ["must be a day or a list of days: %s" % ", ".join(DAYS)]
+        are_days = bool(items) and all(isinstance(day, str) and day[:3].lower() in DAYS for day in items)
+        return [] if are_days else ["must be a day or a list of days: %s" % ", ".join(DAYS)]
     return [] if items and all(isinstance(day, int) and not isinstance(day, bool) and 1 <= abs(day) <= 31
                                for day in items) else ["must be days from 1 to 31, or from -1 (the last) to -31"]
 
 
-def _comparison_problems(condition: _Condition, where: Tuple[object, ...]) -> List[Tuple[Tuple[object, ...], str]]:
-    found: List[Tuple[Tuple[object, ...], str]] = []
+def _comparison_problems(condition: _Condition, where: Place) -> List[Tuple[Place, str]]:
+    found: List[Tuple[Place, str]] = []
     if "equals" in condition and not isinstance(condition["equals"], (str, int, float)):
         found.append((where + ("equals",), "must be a string"))
     if "matches" in condition:
