@@ -79,6 +79,8 @@ class Trials:
         self._verbose = verbose
         self._folders = []
         self._lock = threading.Lock()
+        #: One violation is enough (sabotages).
+        self.stops_early = False
         #: The number of the trial to begin with; ``--trial N`` replays that one alone.
         self.first = 0
 
@@ -89,6 +91,8 @@ class Trials:
 
     def more(self):
         """Whether another trial is wanted and there is time for it."""
+        if self.stops_early and self.violations:
+            return False
         return self.count < self.wanted and time.monotonic() < self._deadline
 
     def left_s(self):

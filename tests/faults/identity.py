@@ -33,7 +33,10 @@ def first_process(trials, number):
     home, mark = os.path.join(folder, "home"), "P8-%d-%d" % (os.getpid(), number)
     jobs = [{"id": "j%d" % one, "stop_grace": 0.2,
              "command": rnd.choice(("true", "sleep 0.2", "setsid sleep 60 &", "(sleep 0.1; exit 3) & (sleep 60 &) & sleep 0.05",
-                                    "setsid sh -c 'sleep 0.1 & sleep 0.05' & true"))} for one in range(20)]
+                                    "setsid sh -c 'sleep 0.1 & sleep 0.05' & true",
+                                    # What loses its parent and ends while its job goes on.
+                                    "(sleep 0.1 &); sleep 1.2", "(setsid sleep 0.1 &); (sleep 0.2 &); sleep 1"))}
+            for one in range(20)]
     stops = rnd.random() < 0.3
     if stops:
         jobs.append({"id": "long", "command": "setsid sleep 60 & sleep 60", "priority": 9, "stop_grace": 0.2})

@@ -77,6 +77,7 @@ def run_row(options):
     product = faultlib.Product(options.python, options.checkout)
     trials = faultlib.Trials(row.ident, options.level, wanted, options.seed, time.monotonic() + options.seconds, product,
                              options.verbose)
+    trials.stops_early = options.stop_early
     if options.trial is not None:
         trials.first, trials.wanted = options.trial, 1
     not_run, broken = "", ""
@@ -361,47 +362,76 @@ def sabotages(only):
     return found
 
 
+def copy_of(checkout, folder):
+    """A copy of a checkout that may be broken."""
+    copy = os.path.join(folder, "checkout")
+    shutil.copytree(checkout, copy, ignore=shutil.ignore_patterns(
+        ".git", ".venv*", "__pycache__", "node_modules", ".mypy_cache", ".hypothesis", "tests", "build", "dist"))
+    return copy
+
+
+def one_row(options, ident, checkout, seconds, folder):
+    """Run one row on a checkout; its result, or None where it hangs or gives none."""
+    out = os.path.join(folder, "result.json")
+    token = "%d.sabotage" % os.getpid()
+    child = subprocess.Popen(
+        [sys.executable, os.path.abspath(__file__), "--row", ident, "--level", options.level, "--seed", str(options.seed),
+         "--seconds", "%g" % seconds, "--out", out, "--python", options.python, "--checkout", checkout, "--stop-early"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True,
+        env=dict(os.environ, FAULTS_SUITE=token))
+    try:
+        child.wait(timeout=seconds + OVERTIME_S)
+        with open(out) as content:
+            return json.load(content)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        return {"violations": 1, "first": ["the row hangs"], "trials": 1, "broken": "", "not_run": ""}
+    except (OSError, ValueError):
+        return None
+    finally:
+        faultlib.clear_away(token, "FAULTS_SUITE")
+
+
+def sabotage(options, path, ident, folder, controls):
+    """Break a copy in one way: whether its row noticed (None where it cannot be run here), and what it said."""
+    if ident not in controls:
+        control = one_row(options, ident, copy_of(options.checkout, folder), options.sabotage_seconds / 2, folder)
+        shutil.rmtree(os.path.join(folder, "checkout"))
+        controls[ident] = control
+    control = controls[ident]
+    if control is not None and control["not_run"]:
+        return None, "not run: " + control["not_run"]
+    if control is None or state_of(control) != "passed":
+        said = control and (control["first"] or [control["broken"].strip()])[0] or "no result"
+        return False, "the row fails without it: %s" % said
+    copy = copy_of(options.checkout, folder)
+    patched = subprocess.run(["patch", "-p1", "-s", "-i", path], cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             stdin=subprocess.DEVNULL)
+    if patched.returncode != 0:
+        return False, "does not apply: " + patched.stdout.decode("utf-8", "replace").strip().replace("\n", "; ")[:200]
+    result = one_row(options, ident, copy, options.sabotage_seconds, folder)
+    if result is None:
+        return False, "the row ended without a result"
+    said = result["first"] or [result["broken"].strip().split("\n")[-1] or "%d trials, nothing noticed" % result["trials"]]
+    return result["violations"] > 0, said[0]
+
+
 def run_sabotages(options, rows):
     """Break a copy of the checkout in each known way; each must make its row fail. 1 where one was not noticed."""
-    caught = []
+    caught, controls = [], {}
     for path, ident in sabotages(options.only):
         name = os.path.basename(path)[:-len(".patch")]
         folder = tempfile.mkdtemp(prefix="faults-sabotage-")
         try:
-            copy = os.path.join(folder, "checkout")
-            shutil.copytree(options.checkout, copy, ignore=shutil.ignore_patterns(
-                ".git", ".venv*", "__pycache__", "node_modules", ".mypy_cache", ".hypothesis", "tests", "build", "dist"))
-            patched = subprocess.run(["patch", "-p1", "-s", "-i", path], cwd=copy, stdout=subprocess.PIPE,
-                                     stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-            if patched.returncode != 0:
-                why = "does not apply: " + patched.stdout.decode("utf-8", "replace").strip().replace("\n", "; ")[:200]
-                caught.append((name, ident, False, why))
-            else:
-                out = os.path.join(folder, "result.json")
-                command = [sys.executable, os.path.abspath(__file__), "--row", ident, "--level", options.level, "--seed",
-                           str(options.seed), "--seconds", str(options.sabotage_seconds), "--out", out, "--python",
-                           options.python, "--checkout", copy]
-                child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                         stdin=subprocess.DEVNULL, start_new_session=True)
-                try:
-                    child.wait(timeout=options.sabotage_seconds + OVERTIME_S)
-                    with open(out) as content:
-                        result = json.load(content)
-                    good = result["violations"] > 0
-                    why = (result["first"] or [result["broken"].strip().split("\n")[-1] or result["not_run"]
-                                               or "%d trials, nothing noticed" % result["trials"]])[0]
-                except subprocess.TimeoutExpired:
-                    os.killpg(child.pid, signal.SIGKILL)
-                    child.wait()
-                    good, why = True, "the row hangs"
-                except (OSError, ValueError):
-                    good, why = False, "the row ended without a result"
-                caught.append((name, ident, good, why))
+            good, why = sabotage(options, path, ident, folder, controls)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        last = caught[-1]
-        print("%-10s %-4s %-40s %s" % ("caught" if last[2] else "NOT CAUGHT", last[1], last[0], last[3][:150]))
+        print("%-10s %-4s %-40s %s" % ("not run" if good is None else "caught" if good else "NOT CAUGHT", ident, name,
+                                       why.replace("\n", " ")[:150]))
         sys.stdout.flush()
+        if good is not None:
+            caught.append((name, ident, good, why))
     if options.proven and not options.only:
         write_teeth(options.proven, rows, caught, circumstances(options))
     good = sum(1 for one in caught if one[2])
@@ -434,6 +464,7 @@ def arguments(argv):
     parser.add_argument("--row", help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--out", help=argparse.SUPPRESS)
+    parser.add_argument("--stop-early", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     options.checkout = os.path.abspath(options.checkout)
     options.python = shutil.which(options.python) or options.python

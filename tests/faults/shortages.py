@@ -1,4 +1,6 @@
 """R1, R2: where descriptors or processes are short, jobs wait for them; none is blamed."""
+import errno
+import json
 import os
 import subprocess
 
@@ -6,6 +8,8 @@ import faultlib
 from faultlib import History, NotRun, Row
 
 __all__ = ["ROWS"]
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def _judge(trials, number, what, done, home, count):
@@ -37,21 +41,35 @@ def r1(trials):
         jobs = [{"id": "j%d" % one, "command": ["sleep", "0.0%d" % rnd.randrange(1, 9)]} for one in range(60)]
         config = faultlib.config_of(folder, jobs, parallel=True, max_workers=50)
         limit = rnd.randrange(10, 64)
-        # By the shell, so that this process itself is not short of them.
-        prefix = ["sh", "-c", "ulimit -n %d; exec \"$@\"" % limit, "sh"]
-        what = "%d descriptors" % limit
         try:
-            done = trials.product.run("run", config, home=home, timeout_s=60, prefix=prefix)
-            if limit < 16 and b"ImportError" in done.err + done.out:
+            if number % 2:
+                what, done = refused_opens(trials, rnd, config, home)
+            else:
+                # By the shell, so that this process itself is not short of them.
+                what = "%d descriptors" % limit
+                done = trials.product.run("run", config, home=home, timeout_s=60,
+                                          prefix=["sh", "-c", "ulimit -n %d; exec \"$@\"" % limit, "sh"])
+            if number % 2 == 0 and limit < 16 and b"ImportError" in done.err + done.out:
                 trials.add("Python itself does not start")
             else:
                 _judge(trials, number, what, done, home, len(jobs))
         except subprocess.TimeoutExpired:
-            trials.violation("%s: hangs" % what, number)
+            trials.violation("hangs", number)
         trials.done()
         trials.drop(folder)
 
     trials.in_parallel(trial, 2)
+
+
+def refused_opens(trials, rnd, config, home):
+    """The keeper's calls say for a second and a half that there are too many open files, as on a busy machine."""
+    plan = {"where": "keeper", "site": rnd.choice(("open_file", "posix_spawn")), "at": rnd.randrange(2, 60),
+            "errno": rnd.choice((errno.EMFILE, errno.ENFILE)), "lasting": True, "kill": False}
+    command = [trials.product.python, os.path.join(HERE, "entry.py"), trials.product.checkout, "run", config]
+    done = subprocess.run(command, env=trials.product.environment(home, None, FAULTS_PLAN=json.dumps(plan)), timeout=60,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    what = "%s call %d: %s for a while" % (plan["site"], plan["at"], errno.errorcode[plan["errno"]])
+    return what, faultlib.Finished(done.returncode, done.stdout, done.stderr, 0.0)
 
 
 def _pids_folder():
@@ -104,7 +122,7 @@ def few_processes(trials, number, group):
 
 
 ROWS = [
-    Row("R1", "no job is blamed for a shortage of descriptors; all complete", "10 to 63 descriptors, 50 jobs at once",
+    Row("R1", "no job is blamed for a shortage of descriptors; all complete", "10 to 63 descriptors, and opens that are refused for a while; 50 jobs at once",
         "statuses and attempts in the history", 16, 200, "a shortage is a failure of the job", r1, 0.7, unit="runs"),
     Row("R2", "no job is blamed for a shortage of processes; all complete", "a control group of 1 to 23 processes, 40 jobs at once",
         "the same", 12, 200, "the same", r2, 0.7, unit="runs"),
