@@ -60,7 +60,7 @@ class Held:
 
     def exec_module(self, module: ModuleType) -> None:
         """Execute the module's code in it."""
-        exec(self.get_code(module.__name__), module.__dict__)
+        exec(self.get_code(module.__name__), module.__dict__)  # noqa: S102
 
     def get_code(self, name: str) -> CodeType:
         """The code object of a module of ours.
@@ -73,7 +73,7 @@ class Held:
             return code
         place = os.path.join(self._root, file_name)
         code = compile(self._files[file_name], place, "exec", dont_inherit=True)
-        return code
+        return code  # noqa: RET504 - compile alone has no type
 
     def get_source(self, name: str) -> Optional[str]:
         """The source of a module, for tracebacks; None where only its code is held."""
