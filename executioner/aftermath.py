@@ -189,10 +189,11 @@ def _hand_over(descriptor: int, data: bytes) -> bool:
 
 
 def after_run(history: History, run_id: int, pipeline: Pipeline, task: Task, now: float,
-              report: Callable[[str], None]) -> None:
+              report: Callable[[str], None], may_prune: bool = True) -> None:
     """Start what is to follow a run that has ended, where anything is. Never raises for a history that fails.
 
     :param now: epoch seconds
+    :param may_prune: False where a run is about to begin: taking files away makes new ones dear for minutes
     """
     try:
         run = history.run(run_id, with_jobs=False)
@@ -200,7 +201,7 @@ def after_run(history: History, run_id: int, pipeline: Pipeline, task: Task, now
             return
         task.notify = bool(pipeline.notifications) and pipeline.features.get("notifications", True) \
             and has_something_to_say(history, run, pipeline)
-        if pipeline.features.get("history_retention", True):
+        if may_prune and pipeline.features.get("history_retention", True):
             from executioner.retention import is_due
             task.prune = is_due(history, pipeline.application, pipeline.retention, now)
         if task.notify:

@@ -19,6 +19,7 @@ from jobs.engine import Engine, RunOutcome
 from jobs.exceptions import EXIT_OK, EXIT_SIGNAL, StorageError
 from jobs.executors.local import LocalExecutor
 from jobs.graph import Graph
+from jobs.keeper.launch import Launcher
 from jobs.keeper.processes import boot_id, start_time
 from jobs.locks import FileLock, LockHolder, acquire_application_lock, application_lock_path
 from jobs.masking import Masker
@@ -65,6 +66,7 @@ class Runner:
         self._signals = StopSignals(origin.hup_ignored)
         self._lock: Optional[FileLock] = None
         self._history: Optional[History] = None
+        self._launcher = Launcher()
         self._text_log = text_log
         self._log_level = log_level
         self._log = self._make_log()
@@ -77,6 +79,7 @@ class Runner:
         if self._history is not None:
             self._history.close()
         self._log.close()
+        self._launcher.close()
         if self._lock is not None:
             self._lock.release()
         self._signals.close()
@@ -102,6 +105,8 @@ class Runner:
         self.home.create()
         stopped = self._take_lock()
         if stopped is None:
+            # It comes up while we open the history and make the run's rows.
+            self._launcher.launch_early(self.pipeline.application)
             stopped = self._settle_dead_runs()
         if stopped is not None:
             return stopped
@@ -178,6 +183,7 @@ class Runner:
         closed = self.history.run(run.run_id, with_jobs=False)
         self._note("WARNING", "run_settled", "run %d, whose runner died, was closed: %s" % (
             run.run_id, closed.status if closed is not None else "gone"))
+        self._tell_of(run.run_id)
         return None
 
     def _stopped(self, number: int) -> RunOutcome:
@@ -264,6 +270,12 @@ class Runner:
         from executioner.aftermath import after_run
         after_run(self.history, run.run_id, self.pipeline, self._task(), self._clock.wall(), self._complain)
 
+    def _tell_of(self, run_id: int) -> None:
+        """Have somebody told of a run that died before this one goes on, which may take hours."""
+        from executioner.aftermath import after_run
+        task = self._task()
+        after_run(self.history, run_id, self.pipeline, task, self._clock.wall(), self._complain, may_prune=False)
+
     def _complain(self, problem: str) -> None:
         self._note("WARNING", "aftermath", problem)
 
@@ -287,14 +299,17 @@ class Runner:
             asked, asked_before[:] = asked_before + self._take_requests(), []
             return asked
 
-        pools = Pools(self.home.locks, pipeline.pools) if any(job.pool for job in pipeline.jobs) else None
+        launcher, pools = self._launcher, None
+        if any(job.pool for job in pipeline.jobs):
+            pools = Pools(self.home.locks, pipeline.pools)
+            launcher = Launcher(held_fds=pools.descriptors)
         _spare_the_collector()
         try:
             executor = LocalExecutor(
                 slots, os.path.join(self.home.records, "%s.record" % run.run_uuid), run.output_dir,
                 run_environment(pipeline, run), pipeline.allow_shell, (self._signals.fd, checks_read),
-                on_runner_death=pipeline.on_runner_death, held_fds=pools.descriptors if pools is not None else (),
-                hup_ignored=self._origin.hup_ignored, open_files=self._origin.open_files)
+                on_runner_death=pipeline.on_runner_death, hup_ignored=self._origin.hup_ignored,
+                open_files=self._origin.open_files, launcher=launcher)
             scheduler = Scheduler(pipeline.jobs, prepared.graph, slots, pipeline.continue_on_error, prepared.given,
                                   pipeline.run_timeout_s)
             engine = Engine(pipeline, run, scheduler, executor, self.history.journal(run.run_id),

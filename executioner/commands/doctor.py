@@ -12,10 +12,12 @@ __all__ = ["SPEC", "execute"]
 
 SPEC = CommandSpec(
     "[CONFIG]", 0, 1,
-    (Option("--json", "one JSON document on standard output"),),
+    (Option("--health", "only what /health looks at: storage, disk, clock, expectations, stuck runs"),
+     Option("--json", "one JSON document on standard output")),
     "Looks for what would keep runs from working here: Python, SQLite, the platform, the home folder, the disk, the\n"
     "history, and which features are on and who said so. Exit 0 where all is well, else 1. Writes nothing.",
     (("executioner doctor", "the machine and the home"),
+     ("executioner doctor --health", "for a monitor: exit 1 where something is wrong"),
      ("executioner doctor pipeline.json", "and the features as that file sets them")))
 
 #: SQLite below this lacks the write-ahead log's file format that we rely on.
@@ -45,6 +47,8 @@ class Finding:
 
 def execute(arguments: Arguments, console: Console) -> int:
     """Look at everything and say what was found."""
+    if arguments.flag("health"):
+        return _health(arguments, console)
     findings = [_python(), _sqlite()] + _platform() + _home(arguments, console)
     features = _features(arguments, console, findings)
     healthy = not any(finding.state == FAILURE for finding in findings)
@@ -64,6 +68,25 @@ def execute(arguments: Arguments, console: Console) -> int:
         width = max(len(name) for name, _, _ in features)
         for name, on, source in features:
             console.out.line("  %-*s  %-3s  %s" % (width, name, "on" if on else "off", source))
+    return EXIT_OK if healthy else EXIT_FAILED
+
+
+def _health(arguments: Arguments, console: Console) -> int:
+    """The checks of ``/health``, for those without HTTP."""
+    import time
+
+    from monitoring.health import check_health
+    home = locate(arguments.one("home"), console.environ)
+    checks = check_health(home.path, home.history, time.time())
+    healthy = all(check.ok for check in checks)
+    if arguments.flag("json"):
+        from executioner.render import json_text
+        console.out.line(json_text({"status": "ok" if healthy else "failing", "checks": [
+            {"name": check.name, "ok": check.ok, "found": check.found, "application": check.application or None}
+            for check in checks]}))
+    else:
+        for check in checks:
+            console.out.line("%-5s %-8s %s" % (_WORDS[OK if check.ok else FAILURE], check.name, check.found))
     return EXIT_OK if healthy else EXIT_FAILED
 
 
