@@ -62,8 +62,8 @@ class LocalExecutor:
     :param hup_ignored: whether jobs are to ignore SIGHUP, as we were told to
     :param open_files: soft and hard limit of descriptors for the jobs; None = ours
     :param kill_patience_s: seconds for which KILL is repeated before a process is given up
-    :param held_fds: descriptors whose locks are to outlive us, for as long as the keeper lives
     :param keeper_modules: modules that the keeper executes before it begins, for tests
+    :param launcher: starts the keepers; one of our own where none is given
     :raises StorageError: where the record or the folder cannot be used
     :raises InternalError: where no keeper can be started
     """
@@ -72,7 +72,7 @@ class LocalExecutor:
                  allow_shell: bool = True, wake_fds: Sequence[int] = (), on_runner_death: str = "finish",
                  hup_ignored: bool = False, open_files: Optional[Tuple[int, int]] = None,
                  kill_patience_s: float = 60.0, keeper_modules: Sequence[ModuleType] = (),
-                 held_fds: Sequence[int] = ()) -> None:
+                 launcher: Optional[Launcher] = None) -> None:
         self._slots = slots
         self._record_path = os.path.abspath(record_path)
         self._allow_shell = allow_shell
@@ -93,8 +93,9 @@ class LocalExecutor:
         self._adopted_record: Optional[record.RecordWriter] = None
         self._specs = SpecMaker(environment, allow_shell)
         self._output_fd = _open_folder(output_dir)
+        self._output_dir = os.fsencode(os.path.abspath(output_dir))
         _make_record(self._record_path)
-        self._launcher = Launcher(keeper_modules, held_fds)
+        self._launcher = launcher if launcher is not None else Launcher(keeper_modules)
         self._keeper_pid = 0
         self._channel: Optional[Channel] = None
         self._launch()
@@ -260,11 +261,11 @@ class LocalExecutor:
 
     def _launch(self) -> None:
         try:
-            self._keeper_pid, self._channel = self._launcher.launch(self._output_fd, self._record_path)
+            self._keeper_pid, self._channel = self._launcher.launch(self._record_path)
         except OSError as error:
             raise InternalError("the keeper process cannot be started: %s" % os.strerror(error.errno or 0))
         self._last_halt = 0
-        self._channel.send(("setup", os.fsencode(self._record_path), self._specs.environment, self._free_slots(),
+        self._channel.send(("setup", os.fsencode(self._record_path), self._output_dir, self._specs.environment, self._free_slots(),
                             self._on_runner_death, self._allow_shell, self._hup_ignored, self._open_files,
                             self._kill_patience_s))
 
@@ -454,7 +455,7 @@ class LocalExecutor:
 
 def _open_folder(path: str) -> int:
     try:
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise StorageError("%s: the folder for output files cannot be opened: %s" % (
             path, os.strerror(error.errno or 0)))

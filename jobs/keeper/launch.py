@@ -10,7 +10,7 @@ import os
 import struct
 import sys
 from types import ModuleType
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 from jobs import keeper, system
 from jobs.exceptions import InternalError
@@ -25,7 +25,7 @@ _PIPE_BYTES = 1 << 18
 #: Reads the code from the pipe, makes the modules of it, and runs the loop.
 _BOOTSTRAP = """\
 import os,sys,marshal
-r,w,o=map(int,sys.argv[2:5])
+r,w=map(int,sys.argv[2:4])
 def read(n):
  b=b''
  while len(b)<n:
@@ -43,7 +43,7 @@ try:
   exec(c,x.__dict__)
 except Exception as e:
  d=marshal.dumps([('fatal',repr(e),'')]);os.write(w,len(d).to_bytes(4,'big')+d);sys.exit(72)
-m['jobs.keeper.loop'].main(r,w,o,[int(k) for k in sys.argv[6:]])
+m['jobs.keeper.loop'].main(r,w,[int(k) for k in sys.argv[5:]])
 """
 
 
@@ -81,15 +81,39 @@ class Launcher:
         self._held_fds = list(held_fds)
         self._code = _code_of(_MODULES[:-1] + tuple(extra_modules) + _MODULES[-1:])
         self._spawner = spawn.Spawner()
+        self._early: Optional[Tuple[int, messages.Channel]] = None
 
-    def launch(self, output_fd: int, name: str) -> Tuple[int, messages.Channel]:
-        """Start a keeper; it is not waited for.
+    def launch_early(self, name: str) -> None:
+        """Start a keeper that the next ``launch`` gives: it comes up while its runner is still busy with other things.
 
-        :param output_fd: descriptor of the folder for output files
+        Where it cannot be started now, ``launch`` tries again, and says so if it still cannot.
+        """
+        try:
+            self._early = self.launch(name)
+        except OSError:
+            self._early = None
+
+    def close(self) -> None:
+        """End a keeper that was started early and is not needed."""
+        if self._early is not None:
+            pid, channel = self._early
+            self._early = None
+            channel.close()
+            try:
+                system.wait4(pid, 0)
+            except ChildProcessError:
+                return
+
+    def launch(self, name: str) -> Tuple[int, messages.Channel]:
+        """Start a keeper; it is not waited for. It ends by itself when the channel is closed.
+
         :param name: stands in its command line, for people
         :returns: its pid, and the channel to it
         :raises OSError: where it cannot be started
         """
+        if self._early is not None:
+            early, self._early = self._early, None
+            return early
         interpreter = sys.executable or "/proc/self/exe"
         opened: List[int] = []
         inherited: List[int] = []
@@ -102,13 +126,13 @@ class Launcher:
             opened.append(null)
             for fd in (we_write, keeper_writes):
                 _enlarge(fd)
-            for fd in [keeper_reads, keeper_writes, output_fd] + self._held_fds:
+            for fd in [keeper_reads, keeper_writes] + self._held_fds:
                 copy = os.dup(fd)
                 opened.append(copy)
                 inherited.append(copy)
                 os.set_inheritable(copy, True)
             argv = [interpreter, "-I", "-S", "-c", _BOOTSTRAP, "executioner-keeper"]
-            argv += [str(fd) for fd in inherited[:3]] + [name] + [str(fd) for fd in inherited[3:]]
+            argv += [str(fd) for fd in inherited[:2]] + [name] + [str(fd) for fd in inherited[2:]]
             pid = self._spawner.spawn(os.fsencode(interpreter), [os.fsencode(word) for word in argv],
                                       dict(os.environb), (null, null, null))
         except OSError:

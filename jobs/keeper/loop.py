@@ -48,9 +48,8 @@ _PR_SET_NAME = 15
 class Keeper:
     """Runs what the runner sends, ``slots`` at a time."""
 
-    def __init__(self, channel: Channel, output_fd: int, wake_fd: int) -> None:
+    def __init__(self, channel: Channel, wake_fd: int) -> None:
         self._channel = channel
-        self._output_fd = output_fd
         self._wake_fd = wake_fd
         self._slots = 0
         self._on_runner_death = "finish"
@@ -166,7 +165,7 @@ class Keeper:
             if self._nursery is not None:
                 self._nursery.stop_all("cancel", immediately=True)
 
-    def _set_up(self, record_path: bytes, environment: "Dict[bytes, bytes]", slots: int, on_runner_death: str,
+    def _set_up(self, record_path: bytes, output_dir: bytes, environment: "Dict[bytes, bytes]", slots: int, on_runner_death: str,
                 allow_shell: bool, hup_ignored: bool, open_files: "Optional[Tuple[int, int]]",
                 kill_patience_s: float) -> None:
         if open_files is not None:
@@ -179,7 +178,8 @@ class Keeper:
         self._record = _open_record(record_path)
         self._record.header(processes.boot_id(), os.getpid(), processes.start_time(os.getpid()) or 0, time.time())
         self._record.flush()
-        self._nursery = Nursery(self._record, Spawner(), self._output_fd, environment, allow_shell,
+        output_fd = os.open(output_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._nursery = Nursery(self._record, Spawner(), output_fd, environment, allow_shell,
                                 kill_patience_s=kill_patience_s)
         self._emit(("ready", os.getpid()))
         self._must_send = True
@@ -368,17 +368,17 @@ def _close_all_but(kept: "Sequence[int]") -> None:
                 continue
 
 
-def main(read_fd: int, write_fd: int, output_fd: int, held_fds: "Sequence[int]" = ()) -> None:
+def main(read_fd: int, write_fd: int, held_fds: "Sequence[int]" = ()) -> None:
     """The keeper's process, from its first step to its last.
 
     :param held_fds: descriptors that stay open as long as it lives, and that no job gets
     """
-    kept = (read_fd, write_fd, output_fd) + tuple(held_fds)
+    kept = (read_fd, write_fd) + tuple(held_fds)
     for fd in kept:
         os.set_inheritable(fd, False)
     channel = Channel(read_fd, write_fd)
     try:
-        Keeper(channel, output_fd, _prepare_process(kept)).run()
+        Keeper(channel, _prepare_process(kept)).run()
     except Exception as error:  # noqa: BLE001 - whatever it is, the runner is to know, and takes over
         import traceback
         channel.send([("fatal", "%s: %s" % (type(error).__name__, error), traceback.format_exc())])
