@@ -1,0 +1,305 @@
+// A run as it happens: its graph, its timeline, its jobs, what was done to it; and one of its jobs beside them.
+
+import { clear, durationText, el, plural, seconds, timeNode } from "./dom.js";
+import { everyPage, getJson, getOutput, mayOperate, pathOf, postJson, streamEvents } from "./client.js";
+import { criticalPath } from "./critical.js";
+import { GraphView } from "./graph.js";
+import { jobPanel } from "./job_panel.js";
+import { BAD, countsBar, LIVE, statusIcon, statusPill, statusWord } from "./status.js";
+import { TimelineView } from "./timeline.js";
+import { VirtualList } from "./virtual.js";
+import { ask, link, notice, problemBox } from "./widgets.js";
+
+const TABS = [["graph", "Graph"], ["timeline", "Timeline"], ["jobs", "Jobs"], ["journal", "Journal"], ["configuration", "Configuration"]];
+
+export async function runPage(main, context, runId) {
+  const page = new RunPage(main, context, runId);
+  await page.open();
+  return page;
+}
+
+class RunPage {
+  constructor(main, context, runId) {
+    this.main = main;
+    this.context = context;
+    this.runId = runId;
+    this.jobs = [];
+    this.byPosition = new Map();
+    this.attempts = [];
+    this.dependencies = {};
+    this.tab = "graph";
+    this.jobId = null;
+  }
+
+  async open() {
+    const base = "/api/v1/runs/" + this.runId;
+    this.base = base;
+    this.head = el("div", { class: "run-head" });
+    this.body = el("div", { class: "run-body" });
+    this.side = el("aside", { class: "side-panel", hidden: true, "aria-label": "Job" });
+    this.tabs = el("div", { class: "tabs", role: "tablist", "aria-label": "Views of the run" });
+    clear(this.main, el("div", { class: "page wide" }, this.head, this.tabs, el("div", { class: "run-split" }, this.body, this.side)));
+    let graph;
+    try {
+      [this.run, graph] = await Promise.all([getJson(base, this.context.signal), getJson(base + "/graph", this.context.signal)]);
+    } catch (error) {
+      if (!this.context.signal.aborted) clear(this.main, el("div", { class: "page" }, problemBox(error, () => this.open())));
+      throw error;
+    }
+    this.dependencies = graph.dependencies;
+    this.drawHead();
+    let first;
+    const arrived = new Promise((resolve) => { first = resolve; });
+    const stream = streamEvents(base + "/events", this.context.signal, (name, data) => {
+      if (name !== "changes") return;
+      this.take(data);
+      if (this.jobs.length >= data.run.job_count) first();
+    }, (isOn) => { this.isLive = isOn; this.drawHead(); });
+    stream.then(() => { first(); this.ended(); }, (error) => { first(); notice(error.message, true); });
+    await arrived;
+    await this.loadAttempts();
+    if (this.context.signal.aborted) return;
+    this.makeTabs();
+    this.show(this.jobs.length > 400 && !this.jobs.some((job) => BAD.has(job.status)) ? "jobs" : "graph");
+    this.context.every(1000, () => { if (this.run.status === "RUNNING") { this.drawHead(); if (this.tab === "timeline") this.timeline.draw(); } });
+  }
+
+  // ---- what the stream tells --------------------------------------------------------------------------------------
+
+  take(data) {
+    if (data.all) { this.jobs = []; this.byPosition.clear(); }
+    this.run = data.run;
+    const changed = [];
+    for (const job of data.jobs) {
+      if (!this.byPosition.has(job.position)) { this.byPosition.set(job.position, this.jobs.length); this.jobs.push(job); } else this.jobs[this.byPosition.get(job.position)] = job;
+      changed.push(job);
+    }
+    this.changed = (this.changed || []).concat(changed);
+    if (!this.pending) {
+      this.pending = true;
+      requestAnimationFrame(() => { this.pending = false; this.drawChanges(); });
+    }
+  }
+
+  drawChanges() {
+    const changed = this.changed || [];
+    this.changed = [];
+    this.drawHead();
+    if (this.graph) this.graph.update(this.jobs, changed);
+    if (this.tab === "jobs" && this.list) this.drawJobs();
+    if (this.panel && changed.some((job) => job.job_id === this.jobId)) this.panel.refresh();
+    if (changed.length && this.timeline && !this.soon) {
+      this.soon = setTimeout(() => { this.soon = null; this.loadAttempts().then(() => this.drawTimeline(), () => {}); }, this.jobs.length > 2000 ? 8000 : 1200);
+    }
+  }
+
+  async ended() {
+    if (this.context.signal.aborted) return;
+    this.drawHead();
+    await this.loadAttempts().catch(() => {});
+    if (this.timeline) this.drawTimeline();
+    if (this.graph) this.graph.markCritical(criticalPath(this.jobs, this.dependencies));
+    if (this.panel) this.panel.refresh();
+  }
+
+  async loadAttempts() {
+    const found = [];
+    await everyPage(this.base + "/attempts?limit=2000", this.context.signal, (page) => found.push(...page.attempts));
+    this.attempts = found;
+  }
+
+  // ---- head ---------------------------------------------------------------------------------------------------
+
+  drawHead() {
+    const run = this.run;
+    const isRunning = run.status === "RUNNING";
+    const took = isRunning ? Date.now() / 1000 - seconds(run.started) : run.duration;
+    const text = JSON.stringify([run, this.isLive, Math.round(took)]);
+    if (text === this.drawn) return;
+    this.drawn = text;
+    document.title = statusWord(run.status) + " · run " + run.run_id + " of " + run.application;
+    const facts = [[isRunning ? "running for" : "took", durationText(took)], ["started", timeNode(run.started)], run.ended ? ["ended", timeNode(run.ended)] : null,
+      ["by", run.user + " on " + run.host], run.parent_run_id ? ["resumes", el("a", { href: link("runs", run.parent_run_id) }, "run " + run.parent_run_id)] : null];
+    const acts = [];
+    if (mayOperate()) {
+      if (isRunning) acts.push(["Cancel", "danger", () => this.cancel()]);
+      else {
+        if (run.status !== "SUCCESS") acts.push(["Resume", "primary", () => this.resume()]);
+        acts.push(["Run again", "", () => this.again()]);
+      }
+    }
+    if (!isRunning) acts.push(["Compare with the run before", "", () => this.compare()]);
+    const focus = this.head.contains(document.activeElement) ? document.activeElement.textContent : null;
+    clear(this.head,
+      el("nav", { class: "crumbs", "aria-label": "Where you are" }, el("a", { href: "#/" }, "Applications"), " / ", el("a", { href: link("applications", run.application) }, run.application), " / ", el("span", {}, "run " + run.run_id)),
+      el("div", { class: "page-head" }, el("h1", {}, el("span", {}, run.application + " "), el("span", { class: "muted" }, "#" + run.run_id)), statusPill(run.status),
+        isRunning ? el("span", { class: "live-dot" + (this.isLive ? " on" : "") }, this.isLive ? "live" : "connecting …") : null,
+        el("div", { class: "page-actions" }, acts.map(([label, kind, act]) => el("button", { class: "button " + kind, type: "button", on: { click: act } }, label)))),
+      el("dl", { class: "run-facts" }, facts.filter(Boolean).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
+      run.reason && run.status !== "SUCCESS" ? el("p", { class: "run-reason s-" + run.status }, run.reason) : null,
+      countsBar(run.counts || {}));
+    if (focus) for (const node of this.head.querySelectorAll("button, a")) if (node.textContent === focus) { node.focus({ preventScroll: true }); break; }
+  }
+
+  async act(path, body, done) {
+    try {
+      const answer = await postJson(path, body);
+      done(answer);
+    } catch (error) {
+      notice(error.message, true);
+    }
+  }
+
+  async cancel() {
+    const body = await ask("Cancel run " + this.runId + "?", "Nothing new starts; what runs gets its stop signal, then its grace, then KILL.", "Cancel the run", { isBad: true, checks: [["now", "without grace: KILL at once"]] });
+    if (body) await this.act(this.base + "/cancel", body, () => notice("Run " + this.runId + " is being cancelled."));
+  }
+
+  async resume() {
+    const lost = this.jobs.filter((job) => job.status === "LOST" && !job.marked).map((job) => job.job_id);
+    const checks = [["failed_only", "only the jobs that failed"], ["with_current_config", "with the file as it is now"]];
+    if (lost.length) checks.push(["rerun_lost", "run again what was lost: " + lost.slice(0, 5).join(", ") + (lost.length > 5 ? " …" : "")]);
+    const body = await ask("Resume run " + this.runId + "?", "A new run keeps what succeeded and runs the rest.", "Resume", { checks });
+    if (body === null) return;
+    if (body.rerun_lost) body.rerun_lost = lost;
+    await this.act(this.base + "/resume", body, (answer) => {
+      notice(answer.run_id ? "Run " + answer.run_id + " goes on where run " + this.runId + " ended." : "The run is starting.");
+      if (answer.run_id) location.hash = link("runs", answer.run_id).slice(1);
+    });
+  }
+
+  async again() {
+    const body = await ask("Run " + this.run.application + " again?", "Starts the configuration that it ran last, as it is now.", "Run it");
+    if (body) await this.act(pathOf("applications", this.run.application, "runs"), body, (answer) => { if (answer.run_id) location.hash = link("runs", answer.run_id).slice(1); });
+  }
+
+  async compare() {
+    const page = await getJson("/api/v1/runs?limit=1&before=" + this.runId + "&application=" + encodeURIComponent(this.run.application), this.context.signal);
+    if (page.runs.length) location.hash = link("compare", page.runs[0].run_id, this.runId).slice(1);
+    else notice("This is the first run of " + this.run.application + ".");
+  }
+
+  // ---- tabs -----------------------------------------------------------------------------------------------------
+
+  makeTabs() {
+    clear(this.tabs, TABS.map(([name, text]) => el("button", { class: "tab", type: "button", role: "tab", id: "tab-" + name, "aria-controls": "view", tabindex: "-1", on: { click: () => this.show(name) } }, text)));
+    this.tabs.addEventListener("keydown", (event) => {
+      const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!by) return;
+      const names = TABS.map(([name]) => name);
+      this.show(names[(names.indexOf(this.tab) + by + names.length) % names.length]);
+      document.getElementById("tab-" + this.tab).focus();
+    });
+    this.body.setAttribute("role", "tabpanel");
+    this.body.id = "view";
+  }
+
+  show(name) {
+    this.tab = name;
+    for (const [one] of TABS) {
+      const tab = document.getElementById("tab-" + one);
+      tab.setAttribute("aria-selected", String(one === name));
+      tab.setAttribute("tabindex", one === name ? "0" : "-1");
+    }
+    this.body.setAttribute("aria-labelledby", "tab-" + name);
+    ({ graph: () => this.showGraph(), timeline: () => this.showTimeline(), jobs: () => this.showJobs(), journal: () => this.showJournal(), configuration: () => this.showConfiguration() })[name]();
+  }
+
+  showGraph() {
+    if (!this.graph) {
+      this.graph = new GraphView(this.jobs, this.dependencies, { open: (id) => { location.hash = link("runs", this.runId, "jobs", id).slice(1); } });
+    }
+    clear(this.body, el("div", { class: "panel flush" }, this.graph.root));
+    this.graph.appear();
+    this.graph.mark(this.jobId);
+    if (this.run.status !== "RUNNING") this.graph.markCritical(criticalPath(this.jobs, this.dependencies));
+  }
+
+  showTimeline() {
+    if (!this.timeline) this.timeline = new TimelineView({ href: (id) => link("runs", this.runId, "jobs", id) });
+    clear(this.body, el("div", { class: "panel flush" }, this.timeline.root));
+    this.drawTimeline();
+  }
+
+  drawTimeline() {
+    if (this.timeline) this.timeline.set(this.run, this.jobs, this.attempts, this.dependencies, criticalPath(this.jobs, this.dependencies));
+  }
+
+  showJobs() {
+    if (!this.list) {
+      this.find = el("input", { type: "search", placeholder: "Find a job", "aria-label": "Find a job", on: { input: () => this.drawJobs() } });
+      const group = (value, text) => el("option", { value }, text);
+      this.which = el("select", { "aria-label": "Which jobs", on: { change: () => this.drawJobs() } }, group("all", "all jobs"), group("bad", "failed"), group("live", "not ended"), group("good", "succeeded"), group("other", "skipped, blocked, cancelled"));
+      this.found = el("span", { class: "muted", "aria-live": "polite" });
+      this.list = new VirtualList(46, (job) => this.jobRow(job), { class: "job-list", label: "Jobs" });
+      this.listRoot = el("div", { class: "panel flush" }, el("div", { class: "tools" }, this.find, this.which, this.found), this.list.root);
+    }
+    clear(this.body, this.listRoot);
+    this.drawJobs();
+  }
+
+  drawJobs() {
+    const wanted = this.find.value.trim().toLowerCase();
+    const groups = { all: () => true, bad: (job) => BAD.has(job.status), live: (job) => LIVE.has(job.status), good: (job) => job.status === "SUCCESS",
+      other: (job) => ["SKIPPED", "BLOCKED", "CANCELLED"].includes(job.status) };
+    const shown = this.jobs.filter((job) => groups[this.which.value](job) && (!wanted || job.job_id.toLowerCase().includes(wanted) || job.description.toLowerCase().includes(wanted)));
+    this.found.textContent = shown.length === this.jobs.length ? plural(shown.length, "job") : shown.length.toLocaleString() + " of " + plural(this.jobs.length, "job");
+    this.list.set(shown);
+  }
+
+  jobRow(job) {
+    return el("div", { class: "job-row" + (job.job_id === this.jobId ? " chosen" : "") }, statusIcon(job.status),
+      el("a", { class: "job-name", href: link("runs", this.runId, "jobs", job.job_id), data: { key: job.job_id } }, job.job_id),
+      el("span", { class: "job-why" }, job.held ? el("span", { class: "tag" }, "held") : null, job.marked ? el("span", { class: "tag" }, "marked as success") : null,
+        LIVE.has(job.status) || BAD.has(job.status) || !job.attempts ? (job.reason || job.description) : job.description),
+      el("span", { class: "number tries" }, job.attempts > 1 ? job.attempts + " tries" : ""), el("span", { class: "number" }, job.attempts ? durationText(job.duration) : "–"));
+  }
+
+  async showJournal() {
+    const list = el("ul", { class: "journal" });
+    clear(this.body, el("div", { class: "panel" }, list));
+    try {
+      await everyPage(this.base + "/journal?limit=500", this.context.signal, (page) => list.append(...page.events.map((event) =>
+        el("li", {}, timeNode(event.at), el("span", {}, el("b", {}, event.kind.replace(/_/g, " ")), event.job_id ? [" ", el("a", { href: link("runs", this.runId, "jobs", event.job_id) }, event.job_id)] : null,
+          event.who ? " by " + event.who : "", event.why ? ": " + event.why : "")))));
+      if (!list.childElementCount) list.append(el("li", { class: "muted" }, "Nobody did anything to this run, and nothing was tried again."));
+    } catch (error) {
+      if (!this.context.signal.aborted) clear(this.body, problemBox(error));
+    }
+  }
+
+  async showConfiguration() {
+    const pre = el("pre", { class: "log code", tabindex: "0", "aria-label": "Configuration" });
+    clear(this.body, el("div", { class: "panel flush" }, el("div", { class: "tools" }, el("span", { class: "path" }, this.run.config), el("span", { class: "muted" }, "as this run read it; secret values are ***")), pre));
+    try {
+      const piece = await getOutput(this.base + "/configuration", this.context.signal);
+      pre.textContent = piece.text;
+    } catch (error) {
+      if (!this.context.signal.aborted) pre.textContent = error.message;
+    }
+  }
+
+  // ---- one job beside -------------------------------------------------------------------------------------------
+
+  openJob(id) {
+    if (this.panel) this.panel.close();
+    this.panel = null;
+    const was = this.jobId;
+    this.jobId = id;
+    this.side.hidden = id === null;
+    this.main.classList.toggle("with-side", id !== null);
+    if (id !== null) {
+      this.panel = jobPanel(this.side, this, id);
+      this.panel.focus();
+    } else if (was !== null) {
+      const row = this.body.querySelector('[data-key="' + CSS.escape(was) + '"], [data-job="' + CSS.escape(was) + '"]');
+      if (row) row.focus({ preventScroll: true });
+    }
+    if (this.graph) this.graph.mark(id);
+    if (this.tab === "jobs" && this.list) this.list.later();
+  }
+
+  jobOf(id) {
+    return this.jobs.find((job) => job.job_id === id);
+  }
+}
