@@ -51,7 +51,7 @@ def send_mail(server: MailServer, to: Sequence[str], message: Message, identity:
         raise _failed("%s answered %d %s" % (server.host, error.smtp_code, _text(error.smtp_error)),
                       isinstance(error, (smtplib.SMTPSenderRefused, smtplib.SMTPDataError))
                       and error.smtp_code >= 500) from None
-    except ssl.SSLError as error:
+    except (ssl.SSLError, ssl.CertificateError) as error:  # the latter is no SSLError on 3.6
         raise _failed("no safe connection to %s:%d: %s" % (server.host, server.port, error)) from None
     except (smtplib.SMTPException, OSError, UnicodeError) as error:
         raise _failed("cannot send mail by %s:%d: %s" % (server.host, server.port, error or type(error).__name__)
