@@ -241,14 +241,21 @@ def configurations(main, caller, checkout, seed, first, count, folder):
     return planned
 
 
-def command_words(rnd, commands, options, values):
-    """A command line that somebody might type, or a program."""
+def command_words(rnd, commands, every, own, values):
+    """A command line that somebody might type, or a program.
+
+    :param every: all options
+    :param own: those of each command
+    """
     words = []
+    options = every
     if rnd.random() < 0.15:
         words.append(rnd.choice(options))
         if rnd.random() < 0.5:
             words.append(rnd.choice(values))
     words.append(rnd.choice(commands) if rnd.random() < 0.93 else rnd.choice(values))
+    if rnd.random() < 0.8 and own.get(words[-1]):
+        options = own[words[-1]]
     for _ in range(rnd.choice((0, 1, 1, 2, 2, 3, 5))):
         pick = rnd.random()
         if pick < 0.45:
@@ -288,12 +295,14 @@ def command_lines(main, caller, checkout, seed, first, count, folder):
     caller.call(main, ["run", names["ok"], "--home", home])
     commands = [name for name, _ in cli.COMMANDS if name not in NOT_CALLED]
     options = ["--home", "--debug", "--help", "-h", "--version", "--json", "--nonsense", "-x", "--", "-"]
+    # Following what never ends is no hang.
+    waits = ("-f", "--follow", "--serve", "--debug", "--wait")
+    own = {}
     for name in commands:
         spec, _ = cli.load_command(name)
-        for option in spec.options:
-            options += list(option.names)
-    # Following what never ends is no hang.
-    options = [name for name in options if name not in ("-f", "--follow", "--serve", "--debug", "--wait")]
+        own[name] = [word for option in spec.options for word in option.names if word not in waits]
+        options += own[name]
+    options = [name for name in options if name not in waits]
     values = [names["ok"], names["bad"], names["empty"], fifo, unreadable, folder, "/dev/zero", "/dev/null", "/nonexistent",
               "/proc/self/mem", "/dev/full", "last", "1", "2", "-1", "0", "99999999999999999999", "a", "b", "a,b", "a,a,,b", "",
               " ", "\udcff", "\u00e9", "x" * 5000, "A=1", "=1", "A=", "metrics=off", "metrics", "on", "1h", "text", "json", home,
@@ -303,7 +312,7 @@ def command_lines(main, caller, checkout, seed, first, count, folder):
     for number in range(first, first + count):
         caller.tell("at %d" % number)
         rnd = random.Random("%s/words/%d" % (seed, number))
-        words = command_words(rnd, commands, options, values)
+        words = command_words(rnd, commands, options, own, values)
         if "run" in words and rnd.random() < 0.7:
             words = [word if word != "run" else "plan" for word in words]
         saved = dict(os.environ)
