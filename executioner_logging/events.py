@@ -18,7 +18,7 @@ __all__ = ["EVENTS", "EventLog", "OTHER_EVENTS"]
 EVENTS = ("run_started", "attempt_intended", "attempt_started", "attempt_ended", "outputs_kept", "retry_scheduled",
           "job_ended", "run_stopping", "run_ended", "notice")
 #: What the command and the log itself have to say besides.
-OTHER_EVENTS = ("configuration", "run_skipped", "run_waiting", "run_settled", "log_gap", "error")
+OTHER_EVENTS = ("configuration", "run_skipped", "run_waiting", "run_settled", "aftermath", "log_gap", "error")
 
 _QUIET = (JobStatus.SUCCESS, JobStatus.SKIPPED)
 _FAILURES = {JobStatus.FAILED: JobExecutionError.default_code, JobStatus.ERROR: JobExecutionError.default_code,
@@ -40,6 +40,8 @@ class EventLog:
         self._wants_debug = writer.wants("DEBUG")
         #: Attempts that began and ended between two calls: their end says it all.
         self._over: Set[str] = set()
+        #: Jobs that succeeded at once and whose end comes in the same call: it says what the attempt's end would.
+        self._told: Set[int] = set()
         #: Where the output of attempts goes that have not ended: named when one fails.
         self._outputs: Dict[str, Tuple[str, str]] = {}
 
@@ -47,6 +49,8 @@ class EventLog:
         """Write the events, in order and in one piece where they are not too many."""
         records: List[Record] = []
         self._over = {event.token for event in events if type(event) is AttemptEnded}
+        self._told = {event.position for event in events
+                      if type(event) is JobEnded and event.status == JobStatus.SUCCESS and event.attempts == 1}
         for event in events:
             record = _SHAPES[type(event)](self, event)
             if record is not None:
@@ -79,9 +83,12 @@ class EventLog:
             event.job_id, event.attempt, event.pid), job_id=event.job_id, attempt=event.attempt,
             context={"pid": event.pid})
 
-    def _attempt_ended(self, event: AttemptEnded) -> Record:
+    def _attempt_ended(self, event: AttemptEnded) -> Optional[Record]:
         outcome = event.outcome
         outputs = self._outputs.pop(event.token, None)
+        is_told = event.position in self._told and outcome.status == JobStatus.SUCCESS and not outcome.survivors
+        if is_told and not self._wants_debug:
+            return None
         context: Dict[str, object] = {"status": outcome.status}
         _add(context, exit_code=outcome.exit_code, signal=outcome.signal, stop_reason=outcome.stop_reason or None,
              duration=outcome.duration_s, cpu_seconds=outcome.cpu_s, max_rss=outcome.max_rss_bytes,
@@ -89,7 +96,7 @@ class EventLog:
         quiet = outcome.status in _QUIET
         if outputs is not None and not quiet:
             context["stdout_path"], context["stderr_path"] = outputs
-        return Record(event.at, "INFO" if quiet else "WARNING", "attempt_ended", "%s: attempt %d %s%s" % (
+        return Record(event.at, "DEBUG" if is_told else "INFO" if quiet else "WARNING", "attempt_ended", "%s: attempt %d %s%s" % (
             event.job_id, event.attempt, outcome.status, _how(outcome.duration_s, outcome.reason)),
             job_id=event.job_id, attempt=event.attempt, error_code=_FAILURES.get(outcome.status), context=context)
 

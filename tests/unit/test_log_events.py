@@ -81,10 +81,10 @@ def test_a_success_is_quiet_and_leaves_nothing_in_memory(tmp_path: Path) -> None
               JobEnded(0, "j", JobStatus.SUCCESS, "", 1, AT, 0, duration_s=0.25),
               RunEnded(1, RunStatus.SUCCESS, 0, "", AT)])
     records = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    assert [record["level"] for record in records] == ["INFO"] * 4
+    assert [record["level"] for record in records] == ["INFO"] * 3
     assert records[0]["message"] == "run 1 of a started: 1 job, 1 at once"
-    assert records[1]["context"] == {"status": "SUCCESS", "exit_code": 0, "duration": 0.25}
-    assert records[3]["message"] == "run 1 ended: SUCCESS, exit code 0"
+    assert records[1]["context"] == {"status": "SUCCESS", "attempts": 1, "exit_code": 0, "duration": 0.25}
+    assert records[2]["message"] == "run 1 ended: SUCCESS, exit code 0"
     assert log._outputs == {}
 
 
@@ -94,7 +94,8 @@ def test_levels_and_codes_of_every_status(tmp_path: Path) -> None:
     for status in sorted(FINAL_STATUSES):
         attempt, job = told(tmp_path, [AttemptEnded(0, "j", 1, "t", AttemptOutcome(status), AT),
                                        JobEnded(0, "j", status, "", 1, AT)])
-        assert attempt["level"] == ("INFO" if status in quiet else "WARNING")
+        # A success at the first attempt is told once, by the job's end.
+        assert attempt["level"] == ("DEBUG" if status == JobStatus.SUCCESS else "INFO" if status in quiet else "WARNING")
         assert job["level"] == ("INFO" if status in quiet else "ERROR" if status in failures else "WARNING")
         assert attempt.get("error_code") == job.get("error_code") == failures.get(status)
     for status in sorted(RUN_STATUSES):
