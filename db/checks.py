@@ -1,5 +1,5 @@
 """What must agree in a history, beyond what the database itself sees to: asked by ``db check`` and after a rebuild."""
-from typing import List, Tuple
+from typing import FrozenSet, List, Tuple
 
 from db.interface import DatabaseInterface
 from jobs.models import FAILS_RUN, FINAL_STATUSES, RUN_STATUSES, JobStatus, RunStatus
@@ -10,7 +10,7 @@ __all__ = ["inconsistencies"]
 _MOST = 10
 
 
-def _listed(words: "frozenset[str]") -> str:
+def _listed(words: FrozenSet[str]) -> str:
     return ", ".join("'%s'" % word for word in sorted(words))
 
 
@@ -47,7 +47,8 @@ _RULES: Tuple[Tuple[str, str], ...] = (
     ("SELECT run_id, position, max(attempt), count(*) FROM attempts GROUP BY run_id, position "
      "HAVING max(attempt) <> count(*) OR min(attempt) <> 1 ORDER BY run_id, position",
      "run %s: the attempts of job number %s go to %s, and there are %s"),
-    ("SELECT j.run_id, j.job_id, a.status FROM jobs j JOIN attempts a ON a.run_id = j.run_id AND a.position = j.position "
+    ("SELECT j.run_id, j.job_id, a.status FROM jobs j "
+     "JOIN attempts a ON a.run_id = j.run_id AND a.position = j.position "
      "AND a.attempt = j.attempts WHERE j.status = '%s' AND a.status <> '%s' ORDER BY j.run_id, j.position"
      % (JobStatus.SUCCESS, JobStatus.SUCCESS), "run %s: job %s is SUCCESS, but its last attempt is %s"),
 )

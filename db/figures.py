@@ -5,7 +5,8 @@ from db.history import History
 from db.tallies import Tally, all_tallies
 from jobs.models import RunStatus
 
-__all__ = ["ApplicationFigures", "JobFigures", "application_figures", "RunFigures", "job_figures", "last_job_success", "totals", "waiting_messages"]
+__all__ = ["ApplicationFigures", "JobFigures", "RunFigures", "application_figures", "job_figures", "last_job_success",
+           "totals", "waiting_messages"]
 
 _ENDED = (RunStatus.SUCCESS, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.LOST)
 _NEWEST = "SELECT %s" % ", ".join(

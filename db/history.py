@@ -537,8 +537,8 @@ class History:
 
     def _job_record(self, row: Row) -> JobRecord:
         (position, job_id, status, reason, exit_code, signal, attempts, started_at, ended_at, duration_s, cpu_s,
-         max_rss_bytes, description, allow_failure, recovery, log_dir, attempt, attempt_status, attempt_started_at, stdout,
-         stderr) = row
+         max_rss_bytes, description, allow_failure, recovery, log_dir, attempt, attempt_status, attempt_started_at,
+         stdout, stderr) = row
         if status == JobStatus.PENDING and attempt is not None:
             status = attempt_status if attempt_status in (JobStatus.QUEUED, JobStatus.RUNNING) else JobStatus.RETRYING
             attempts, started_at = attempt, attempt_started_at

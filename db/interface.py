@@ -115,7 +115,7 @@ class DatabaseInterface(ABC):
         """
 
     def change_mark(self) -> Optional[int]:
-        """A number that another one's commit changes, for whoever keeps what it has read; None: read again each time."""
+        """A number that another one's commit changes, for whoever keeps what it has read; None: read it again."""
         return None
 
     @property

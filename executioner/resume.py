@@ -159,7 +159,8 @@ def _decided(old: JobRecord, parent: RunRecord, reruns_lost: bool, failed_only: 
         return Given(JobStatus.SKIPPED, old.reason, counts_as_met=old.reason == NOT_SELECTED)
     if old.status == JobStatus.LOST and not reruns_lost:
         return Given(JobStatus.LOST, "nobody knows how it ended in run %d; decide with "
-                     "`executioner mark-success %d %s` or `--rerun-lost %s`" % (parent.run_id, parent.run_id, old.job_id, old.job_id))
+                     "`executioner mark-success %d %s` or `--rerun-lost %s`" % (
+                         parent.run_id, parent.run_id, old.job_id, old.job_id))
     if failed_only and old.status not in FAILURE_STATUSES:
         return Given(JobStatus.SKIPPED, LEFT_OUT, counts_as_met=True)
     return None

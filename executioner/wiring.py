@@ -51,7 +51,8 @@ class Runner:
 
     def __init__(self, home: Home, pipeline: Pipeline, prepare: Callable[[History], Union[Prepared, RunOutcome]],
                  origin: OriginalState, options: Dict[str, object], notices: Sequence[str] = (),
-                 log_level: str = "INFO", text_log: bool = False, tell: Callable[[str], None] = lambda line: None) -> None:
+                 log_level: str = "INFO", text_log: bool = False,
+                 tell: Callable[[str], None] = lambda line: None) -> None:
         self.home = home
         self.pipeline = pipeline
         self.masker = Masker(pipeline.secret_values)

@@ -35,7 +35,7 @@ def families_of(history: History, version: str, now: float) -> List[Family]:
     info.samples.append(Sample((("version", version),), 1.0))
     updated = gauge("executioner_metrics_updated_timestamp_seconds", "When these figures were made.")
     updated.samples.append(Sample((), now))
-    left_out = gauge("executioner_metrics_left_out", "What has no figures of its own here, because it would be too much.")
+    left_out = gauge("executioner_metrics_left_out", "What has no figures of its own here, as it would be too much.")
     families = [info, updated] + _totals(history, {one.application for one in shown})
     figures = [application_figures(history, one.application) for one in shown]
     families += _last_runs(shown, figures)
@@ -107,7 +107,7 @@ def _last_runs(settings: List[ApplicationSettings], figures: List[ApplicationFig
 
 def _last_jobs(history: History, figures: List[ApplicationFigures]) -> Tuple[List[Family], int]:
     """The jobs of the last runs by name, and how many have no series here."""
-    succeeded = gauge("executioner_job_last_success", "Whether the job succeeded (or had nothing to do) in the last run.")
+    succeeded = gauge("executioner_job_last_success", "Whether the job succeeded, or had nothing to do, the last time.")
     took = gauge("executioner_job_last_duration_seconds", "How long the job took in the last run.")
     cpu = gauge("executioner_job_last_cpu_seconds", "Processor time of the job's last attempt.")
     memory = gauge("executioner_job_last_max_rss_bytes", "Largest resident memory of the job's last attempt.")

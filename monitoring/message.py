@@ -1,4 +1,4 @@
-"""What a message says: enough for a person at three in the morning to act on. Built from the history, secrets masked."""
+"""What a message says: enough for a person at three in the morning to act on. Built from the history, masked."""
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from db.figures import last_job_success

@@ -209,8 +209,8 @@ class MetricsCollector:
             # The last to write stands last: the longest silent one goes first.
             by_application = dict(list(by_application.items())[-MOST_APPLICATIONS:])
             kept = document.get("metrics")
-            content = {"updated": utc_text(self._wall()), "metrics": families or (kept if isinstance(kept, list) else []),
-                       "jobs": by_application}
+            shown = families or (kept if isinstance(kept, list) else [])
+            content = {"updated": utc_text(self._wall()), "metrics": shown, "jobs": by_application}
             write_atomically(path, (json.dumps(content, allow_nan=False) + "\n").encode("ascii"),
                              durable=False)
         finally:

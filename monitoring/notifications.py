@@ -6,7 +6,7 @@ forgotten: one whose runner was killed is decided about by the next command that
 import hashlib
 import json
 import re
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from db.history import EventKind, History
 from db.outbox import NewMessage, Outbox
@@ -96,8 +96,8 @@ def decide_about(history: History, run: RunRecord, rules: Sequence[NotificationR
         message = made[key]
         kept_back = outbox.suppressed_since_sent(run.application, route_of(rule), cause) if rule.every_s else 0
         if kept_back:
-            message = message._replace(body=message.body + "\n%d more about the same were kept back since the last one\n"
-                                       % kept_back)
+            told = "\n%d more about the same were kept back since the last one\n" % kept_back
+            message = message._replace(body=message.body + told)
         messages.append(new_message(rule, cause, message))
     messages += _retries(history, run, rules, facts)
     return outbox.decide(run, messages, at)

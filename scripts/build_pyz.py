@@ -4,8 +4,8 @@ The same sources and the same Pythons give the same bytes: entries are sorted, s
 version of zlib matters), and carry one date.
 
 Beside the sources lies compiled code for each Python that this machine has (``executioner/zipped.py`` says why); on
-another Python the file runs all the same and starts more slowly. The two backports lie in ``backports/``, seen by Python
-3.6 alone. They are fetched once by pip into ``build/backports`` and checked by their hashes.
+another Python the file runs all the same and starts more slowly. The two backports lie in ``backports/``, seen by
+Python 3.6 alone. They are fetched once by pip into ``build/backports`` and checked by their hashes.
 """
 import argparse
 import ast

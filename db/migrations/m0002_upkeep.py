@@ -1,6 +1,6 @@
 """Schema 2: what is kept about each application, running totals, and the messages that somebody is to get.
 
-- ``applications``: what the last file of an application said that others than its runs must know (health, ``db prune``).
+- ``applications``: what the last file of an application said that others than its runs must know.
 - ``tallies``: totals that only grow, added to in the commit that ends a run; pruning takes nothing away from them.
 - ``notifications``: one row per message and destination; ``destination`` is for people and holds no secret, ``route``
   is a hash by which a later command finds its own. ``status`` is ``WAITING``, ``SENT``, ``FAILED`` or ``SUPPRESSED``.

@@ -1,7 +1,7 @@
 """``db prune``: take away what is too much, by what each application's file said, or by limits given here."""
 import os
 import time
-from typing import List, Optional
+from typing import Optional
 
 from executioner.console import Console
 from executioner.home import locate

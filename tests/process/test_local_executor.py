@@ -3,10 +3,9 @@ import hashlib
 import json
 import os
 import signal
-import sys
 import time
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional
+from typing import Dict, Iterator
 
 import pytest
 
