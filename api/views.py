@@ -28,8 +28,8 @@ Document = Dict[str, object]
 STATIC: Dict[str, str] = dict({"app.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}, **{
     name + ".js": "text/javascript; charset=utf-8" for name in (
         "app", "client", "critical", "docs", "dom", "graph", "job_panel", "layout", "log_view",
-        "page_application", "page_applications", "page_compare", "page_run", "page_runs", "status", "theme",
-        "timeline", "virtual", "widgets")})
+        "page_application", "page_applications", "page_compare", "page_run", "page_runs", "report", "status",
+        "theme", "timeline", "virtual", "widgets")})
 _KEEP_S = 30.0
 #: While something runs, an answer is kept for so long at most: a runner may die without a commit.
 _KEEP_RUNNING_S = 0.1

@@ -16,7 +16,7 @@ export function criticalPath(jobs, dependencies) {
     let last = null;
     for (const arrow of dependencies[current.job_id] || []) {
       const other = byId.get(arrow.job);
-      if (other && other.ended && other.attempts > 0 && (last === null || seconds(other.ended) > seconds(last.ended))) last = other;
+      if (other && other.ended && other.status !== "SKIPPED" && (other.attempts > 0 || other.status !== "SUCCESS") && (last === null || seconds(other.ended) > seconds(last.ended))) last = other;
     }
     current = last;
   }

@@ -7,8 +7,8 @@ import { BAD, LIVE, statusParts, statusWord } from "./status.js";
 // More than that is no picture any more: then what matters and its neighbours are drawn.
 const MOST_JOBS = 400;
 const SIZES = [
-  { most: 60, width: 190, height: 46, gapX: 56, gapY: 18 },
-  { most: 400, width: 160, height: 30, gapX: 48, gapY: 8 },
+  { most: 60, width: 172, height: 46, gapX: 40, gapY: 16 },
+  { most: 400, width: 150, height: 28, gapX: 56, gapY: 7 },
 ];
 
 export class GraphView {
@@ -101,8 +101,7 @@ export class GraphView {
     const words = isTall ? svg("text", { class: "node-words", x: 34, y: 36 }) : null;
     const hint = svg("title", {});
     const root = svg("g", { class: "node", transform: "translate(" + at.x + " " + at.y + ")", role: "link", tabindex: "-1", data: { job: job.job_id } },
-      hint, svg("rect", { class: "node-box", width: size.width, height: size.height, rx: 9 }),
-      svg("rect", { class: "node-edge", x: 0.75, y: 8, width: 3, height: size.height - 16, rx: 1.5 }), sign, title, words);
+      hint, svg("rect", { class: "node-box", width: size.width, height: size.height, rx: 9 }), sign, title, words);
     root.addEventListener("click", () => this.open(job.job_id));
     root.addEventListener("pointerenter", () => this.highlight(job.job_id));
     root.addEventListener("pointerleave", () => this.highlight(null));
@@ -197,15 +196,30 @@ export class GraphView {
     this.canvas.setAttribute("viewBox", "0 0 " + this.width + " " + this.height);
   }
 
-  // As large as it fits, but readable: a wide graph is scrolled rather than made too small.
+  // The whole of it, however small.
   fit() {
-    const room = this.scroll.clientWidth - 4;
-    this.zoom(room > 0 ? Math.min(1, Math.max(room / this.width, this.size.height > 40 ? 0.62 : 0.6)) : 1);
+    const scale = Math.min((this.scroll.clientWidth - 4) / this.width, this.mostHeight() / this.height);
+    this.zoom(scale > 0 ? Math.min(1, scale) : 1);
+  }
+
+  mostHeight() {
+    return parseFloat(getComputedStyle(this.scroll).maxHeight) || 700;
+  }
+
+  // As large as it fits, but readable, with what runs or failed in sight.
+  begin() {
+    const scale = (this.scroll.clientWidth - 4) / this.width;
+    this.zoom(scale > 0 ? Math.min(1, Math.max(scale, 0.8)) : 1);
     this.needsFit = false;
+    const telling = this.shown.find((job) => job.status === "RUNNING") || this.shown.find((job) => BAD.has(job.status));
+    if (!telling) return;
+    const at = this.nodes.get(telling.job_id).at;
+    this.scroll.scrollTop = at.y * this.scale - this.scroll.clientHeight / 2;
+    this.scroll.scrollLeft = at.x * this.scale - this.scroll.clientWidth / 2;
   }
 
   appear() {
-    if (this.needsFit && this.scroll.clientWidth) this.fit();
+    if (this.needsFit && this.scroll.clientWidth) this.begin();
   }
 
   dragging() {

@@ -32,7 +32,7 @@ export async function comparePage(main, context, left, right) {
     : el("span", { class: "side" }, statusIcon(one.status, true), el("span", {}, statusWord(one.status), one.exit_code ? " (" + one.exit_code + ")" : ""), el("span", { class: "number" }, one.attempts ? durationText(one.duration) : "–"));
   const list = new VirtualList(42, (row) => el("div", { class: "compare-row" + (row.differs ? " differs" : "") },
     el("span", { class: "label", title: row.job.job_id }, row.job.job_id), side(row.job.left), side(row.job.right),
-    el("span", { class: "delta" }, el("span", { class: "delta-bar " + (row.delta > 0 ? "more" : "less"), "aria-hidden": "true", style: { width: Math.abs(row.delta) / most * 46 + "%" } }),
+    el("span", { class: "delta" }, el("span", { class: "delta-bar " + (row.delta > 0 ? "longer" : "shorter"), "aria-hidden": "true", style: { width: Math.abs(row.delta) / most * 46 + "%" } }),
       el("span", { class: "number" }, Math.abs(row.delta) < 0.0005 ? "same" : (row.delta > 0 ? "+" : "−") + durationText(Math.abs(row.delta))))), { class: "compare-list", label: "Jobs of both runs" });
   const none = emptyBox("No job came out differently", "What took longer or shorter is shown without the filter.");
   only.addEventListener("change", draw);

@@ -244,7 +244,8 @@ class RunPage {
       other: (job) => ["SKIPPED", "BLOCKED", "CANCELLED"].includes(job.status) };
     const shown = this.jobs.filter((job) => groups[this.which.value](job) && (!wanted || job.job_id.toLowerCase().includes(wanted) || job.description.toLowerCase().includes(wanted)));
     this.found.textContent = shown.length === this.jobs.length ? plural(shown.length, "job") : shown.length.toLocaleString() + " of " + plural(this.jobs.length, "job");
-    this.list.set(shown);
+    const rank = (job) => BAD.has(job.status) ? 0 : job.status === "RUNNING" || job.status === "RETRYING" ? 1 : 2;
+    this.list.set(shown.sort((a, b) => rank(a) - rank(b) || a.position - b.position));
   }
 
   jobRow(job) {

@@ -47,7 +47,7 @@ export class TimelineView {
     let ready = this.begin;
     for (const arrow of this.dependencies[job.job_id] || []) {
       const other = this.byId.get(arrow.job);
-      if (other && other.ended && other.attempts) ready = Math.max(ready, seconds(other.ended));
+      if (other && other.ended) ready = Math.max(ready, seconds(other.ended));
     }
     return ready;
   }

@@ -57,7 +57,7 @@ export function strip(runs, most) {
   const shown = runs.slice(0, most).reverse();
   const longest = Math.max(0.001, ...shown.map((run) => run.duration || 0));
   return el("ol", { class: "strip", "aria-label": "Last runs, newest last" }, shown.map((run) => {
-    const share = run.duration === null ? 1 : Math.sqrt(run.duration / longest);
+    const share = run.duration === null ? 1 : run.duration / longest;
     const told = "run " + run.run_id + ": " + statusWord(run.status) + ", " + timeText(run.started) + ", " + durationText(run.duration);
     return el("li", {}, el("a", { href: link("runs", run.run_id), class: "s-" + run.status, title: told, "aria-label": told, style: { "--h": Math.round(22 + share * 78) + "%" } }));
   }));
