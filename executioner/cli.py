@@ -27,6 +27,7 @@ COMMANDS: Tuple[Tuple[str, str], ...] = (
     ("runs", "list the runs of the history"),
     ("show", "show one run and its jobs"),
     ("logs", "show the output of a job"),
+    ("report", "write a run as one self-contained page"),
     ("status", "show what runs now and the last run of each application"),
     ("cancel", "stop a run and wait until nothing of it is left"),
     ("hold", "keep jobs of an application from starting"),
