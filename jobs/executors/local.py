@@ -265,9 +265,9 @@ class LocalExecutor:
         except OSError as error:
             raise InternalError("the keeper process cannot be started: %s" % os.strerror(error.errno or 0))
         self._last_halt = 0
-        self._channel.send(("setup", os.fsencode(self._record_path), self._output_dir, self._specs.environment, self._free_slots(),
-                            self._on_runner_death, self._allow_shell, self._hup_ignored, self._open_files,
-                            self._kill_patience_s))
+        self._channel.send(("setup", os.fsencode(self._record_path), self._output_dir, self._specs.environment,
+                            self._free_slots(), self._on_runner_death, self._allow_shell, self._hup_ignored,
+                            self._open_files, self._kill_patience_s))
 
     def _free_slots(self) -> int:
         return max(0, self._slots - (len(self._adopted.running) if self._adopted is not None else 0))

@@ -8,7 +8,7 @@ commit. They are sent when
 - a slot is free and nothing is queued: the runner is being waited for;
 - an attempt was no success, or its success is not for us to tell: a **halt**. Nothing more of the queue starts until
   the runner has answered it, by its number: a ``start`` that was on its way before is no answer;
-- the oldest has waited for ten milliseconds.
+- the oldest has waited for 25 milliseconds.
 
 Before anything is told it stands in the record. At the end of the stream the runner is dead: what is queued never
 begins, what runs is finished (or stopped, as the run wishes), its time limits fire, and all of it is recorded; then
@@ -165,8 +165,8 @@ class Keeper:
             if self._nursery is not None:
                 self._nursery.stop_all("cancel", immediately=True)
 
-    def _set_up(self, record_path: bytes, output_dir: bytes, environment: "Dict[bytes, bytes]", slots: int, on_runner_death: str,
-                allow_shell: bool, hup_ignored: bool, open_files: "Optional[Tuple[int, int]]",
+    def _set_up(self, record_path: bytes, output_dir: bytes, environment: "Dict[bytes, bytes]", slots: int,
+                on_runner_death: str, allow_shell: bool, hup_ignored: bool, open_files: "Optional[Tuple[int, int]]",
                 kill_patience_s: float) -> None:
         if open_files is not None:
             import resource

@@ -1,6 +1,7 @@
-"""A system that is short of everything, now and then: a fifth of the calls fail with the errors of a shortage."""
+"""A system that is short of everything, now and then: a quarter of the calls fail with the errors of a shortage."""
 import errno
 import os
+import random
 from typing import Any, Callable
 
 from faulty_keeper import IN_KEEPER
@@ -8,15 +9,14 @@ from jobs import system
 from jobs.keeper.spawn import Spawner
 
 _ERRORS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT)
-_calls = [0]
+_random = random.Random(5)
 
 
 def failing(call: Callable[..., Any], errors: Any) -> Callable[..., Any]:
-    """The call, of which every fifth fails."""
+    """The call, of which a quarter fails."""
     def maybe(*arguments: Any, **options: Any) -> Any:
-        _calls[0] += 1
-        if _calls[0] % 5 == 0:
-            number = errors[_calls[0] // 5 % len(errors)]
+        if _random.random() < 0.25:
+            number = _random.choice(errors)
             raise OSError(number, os.strerror(number))
         return call(*arguments, **options)
     return maybe

@@ -1,11 +1,10 @@
 """However the runner was started, jobs get clean surroundings and their exit statuses are told truly."""
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Tuple
 
 import pytest
 
@@ -21,10 +20,13 @@ LOOK = "grep -E '^(Sig|Pid)' /proc/self/status; ulimit -n; ls -l /proc/self/fd"
 
 
 def run_spoilt(tmp_path: Path, spoil: str, jobs: List[List[Any]], slots: int = 4,
-               prepare: Optional[Callable[[], None]] = None) -> Tuple[Dict[str, Dict[str, Any]], List[str]]:
-    """Run jobs below a spoilt parent: their ends by name, and what notices said."""
+               prepare: bool = True) -> Tuple[Dict[str, Dict[str, Any]], List[str]]:
+    """Run jobs below a spoilt parent: their ends by name, and what notices said.
+
+    :param prepare: whether the runner cleans itself up first, as the command does
+    """
     command = [sys.executable, "-I", "-S", "-c", SPOIL % (spoil or "pass")]
-    command += runner_command(tmp_path, jobs, slots=slots)
+    command += runner_command(tmp_path, jobs, slots=slots, prepare=prepare)
     log = tmp_path / "log"
     read_end, write_end = os.pipe()
     # The runner says what happened on descriptor 1, which some of these parents have closed: then it is lost, and the
@@ -68,14 +70,15 @@ def test_every_status_is_true_below_a_spoilt_parent(tmp_path: Path, spoil: str) 
     assert ended["signal10"]["signal"] == "SIGUSR1" and ended["signal6"]["signal"] == "SIGABRT"
 
 
+@pytest.mark.parametrize("prepare", [True, False])
 @pytest.mark.parametrize("how", ["ignored", "blocked"])
-def test_term_always_stops_a_polite_job(tmp_path: Path, how: str) -> None:
+def test_term_always_stops_a_polite_job(tmp_path: Path, how: str, prepare: bool) -> None:
     """Dispositions and mask are the defaults in the job, whatever they were above."""
     spoil = {"ignored": "[signal.signal(n, signal.SIG_IGN) for n in %r if n != 1]" % NUMBERS,
              "blocked": "signal.pthread_sigmask(signal.SIG_BLOCK, %r)" % NUMBERS}[how]
     ended, _ = run_spoilt(tmp_path, spoil, [
         ["job", "sleep 60", {"timeout_s": 0.3, "stop_grace_s": 20.0}],
-        ["look", ["cat", "/proc/self/status"], {}]])
+        ["look", ["cat", "/proc/self/status"], {}]], prepare=prepare)
     assert (ended["job"]["status"], ended["job"]["signal"]) == ("TIMEOUT", "SIGTERM")
     assert masks(tmp_path, "look") == {"SigBlk": 0, "SigIgn": 0, "SigCgt": 0}
 

@@ -11,7 +11,7 @@ import pytest
 
 import faulty_keeper
 from executor_case import Case, processes_with, wait_until
-from faulty_keeper import crashing, stillborn
+from faulty_keeper import crashing, dies_reaping, stillborn
 from jobs.exceptions import InternalError
 from jobs.keeper.record import is_keeper_alive, read_record
 from jobs.models import JobStatus
@@ -180,6 +180,19 @@ def test_a_keeper_that_never_comes_up_is_a_clear_error(tmp_path: Path) -> None:
     assert raised.value.message.startswith("the keeper process died 4 times without starting anything")
     assert "ZeroDivisionError" in raised.value.message
     assert case.close() == []
+
+
+def test_a_keeper_that_dies_while_it_reaps_loses_no_status(tmp_path: Path) -> None:
+    """The exit status is gone from the kernel, and in nobody's memory: it stands in the record. What was left goes."""
+    case = Case(tmp_path, keeper_modules=[faulty_keeper, dies_reaping])
+    nonce = "4%d.75" % os.getpid()
+    case.go("job", "setsid sleep %s & exit 23" % nonce, stop_grace_s=0.3)
+    case.finish(10)
+    assert (case.outcomes["job"].status, case.outcomes["job"].exit_code) == (JobStatus.FAILED, 23)
+    assert processes_with(nonce) == {}
+    assert case.close() == []
+    facts = read_record(str(case.record)).attempts["job"].facts
+    assert facts is not None and facts[2] == 23
 
 
 def test_a_crash_of_the_keeper_is_told_with_its_cause(tmp_path: Path) -> None:

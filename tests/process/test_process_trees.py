@@ -183,6 +183,21 @@ def test_threads_that_have_children_hide_none(case: Case, tmp_path: Path) -> Non
     assert processes_with(nonce) == {}
 
 
+def test_a_polite_stop_reaches_everybody(case: Case) -> None:
+    """The children of a process are listed by thread: those of all threads are asked to stop while the leader lives."""
+    code = ("import signal, subprocess, sys, threading, time\n"
+            "signal.signal(signal.SIGTERM, lambda *_: None)\n"
+            "child = 'trap \"echo bye; exit 0\" TERM; echo up; while :; do sleep 0.05; done'\n"
+            "def run(): subprocess.Popen(['/bin/sh', '-c', child], start_new_session=True).wait(); time.sleep(60)\n"
+            "[threading.Thread(target=run).start() for _ in range(5)]")
+    case.go("job", [sys.executable, "-I", "-c", code], stop_grace_s=20.0)
+    wait_until(lambda: (case.output / "job.out").exists() and case.stdout("job").count(b"up") == 5, "all are up")
+    case.executor.stop("job", "cancel")
+    wait_until(lambda: case.wait(0.01) is not None and case.stdout("job").count(b"bye") == 5, "all were asked")
+    case.executor.stop("job", "cancel", immediately=True)
+    case.finish(10)
+
+
 def test_what_cannot_be_ended_is_named(tmp_path: Path) -> None:
     """After the patience the attempt ends all the same, with the names of its survivors."""
     # A process that KILL does not end needs a broken device; one whose KILL is made to fail shows the same path.
