@@ -18,13 +18,13 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Set
 from jobs.attempts import AttemptMaker
 from jobs.checks.result import CONDITION
 from jobs.checks.runner import Checked, CheckService, failure_reason
-from jobs.events import (AttemptEnded, AttemptStarted, Event, JobEnded, Notice, OutputsKept, RetryScheduled, RunEnded,
-                         RunStarted, RunStopping)
+from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, OutputsKept,
+                         RetryScheduled, RunEnded, RunStarted, RunStopping)
 from jobs.exceptions import EXIT_FAILED, EXIT_OK, EXIT_SIGNAL, InternalError, JobExecutionError, StorageError
 from jobs.models import AttemptOutcome, Check, JobStatus, Pipeline, RunStatus, StopReason
 from jobs.outcomes import apply_skip_codes
 from jobs.pools import Pools
-from jobs.ports import (Clock, Ended, Executor, ExecutorEvent, HoldRequest, Journal, Observer, Request,
+from jobs.ports import (Clock, Ended, Executor, ExecutorEvent, HoldRequest, Journal, Observer, Request, Reserve,
                         Started, StopRequest, Withdrawn)
 from jobs.run_context import RunContext, attempt_token, position_and_attempt
 from jobs.scheduler import Finished, Scheduler
@@ -63,13 +63,15 @@ class Engine:
     :param requests: gives what was asked of the run (to stop, to hold jobs) since the last call
     :param pools: the pools that the jobs name; None where they name none
     :param outputs: what jobs told in runs that this one resumes, by job id
+    :param reserve: room on the disk that is given up for results when the disk is full
     :param unit_random: gives random numbers from 0 to 1 (the jitter of retries)
     """
 
     def __init__(self, pipeline: Pipeline, run: RunContext, scheduler: Scheduler, executor: Executor, journal: Journal,
                  observers: Sequence[Observer], clock: Clock, checks: CheckService,
                  requests: Callable[[], List[Request]], unit_random: Callable[[], float],
-                 outputs: Optional[Mapping[str, Dict[str, str]]] = None, pools: Optional[Pools] = None) -> None:
+                 outputs: Optional[Mapping[str, Dict[str, str]]] = None, pools: Optional[Pools] = None,
+                 reserve: Optional[Reserve] = None) -> None:
         self._pipeline = pipeline
         self._run = run
         self._scheduler = scheduler
@@ -96,7 +98,10 @@ class Engine:
         self._barred = False
         self._stop_told = False
         self._stop_signal: Optional[int] = None
+        self._reserve = reserve
         self._trouble: Optional[StorageError] = None
+        #: What went wrong when the reserve was given up; until that is back nothing new starts.
+        self._short: Optional[StorageError] = None
         self._trouble_since = 0.0
         self._storage_retry_at = 0.0
         self._storage_delay_s = STORAGE_RETRY_S
@@ -138,8 +143,10 @@ class Engine:
         self._scheduler.expire(now)
         self._gather()
         self._bar()
-        if self._trouble is not None and not self._save(now):
-            return
+        if self._trouble is not None or self._short is not None:
+            self._hold_back()
+            if not (self._save(now) and self._has_room(now)):
+                return
         self._choose()
         self._gather()
         self._save(now)
@@ -388,7 +395,7 @@ class Engine:
             times.append(timer)
         if self._pools is not None and self._scheduler.waiting_pools():
             times.append(now + POOL_POLL_S)
-        if self._trouble is not None:
+        if self._trouble is not None or self._short is not None:
             times.append(self._storage_retry_at)
         elif self._unsaved_since is not None:
             times.append(self._unsaved_since + START_SHOWN_WITHIN_S)
@@ -410,7 +417,8 @@ class Engine:
             return False
         events, self._unsaved, self._unsaved_since = self._unsaved, [], None
         self._trouble = None
-        self._storage_delay_s = STORAGE_RETRY_S
+        if self._short is None:
+            self._storage_delay_s = STORAGE_RETRY_S
         self._act(now)
         self._tell(events)
         return True
@@ -424,17 +432,60 @@ class Engine:
         return now < self._unsaved_since + START_SHOWN_WITHIN_S
 
     def _storage_failed(self, error: StorageError, now: float) -> None:
-        if self._trouble is None:
+        if self._trouble is None and self._short is None:
             self._trouble_since = now
             self._tell([Notice("ERROR", "results cannot be kept, nothing new starts: " + error.message,
                                self._clock.wall(), error_code=error.error_code)])
         self._trouble = error
+        self._hold_back()
+        if self._scheduler.in_flight():
+            self._executor.withdraw()
+            self._halted = False
+        if error.context.get("cause") == "disk_full" and self._reserve is not None and self._reserve.give_up():
+            self._short = error
+            self._storage_retry_at = now  # there is room now, for results
+            self._save(now)
+            return
+        self._try_again_later(error, now)
+
+    def _try_again_later(self, error: StorageError, now: float) -> None:
         self._storage_retry_at = now + self._storage_delay_s
         self._storage_delay_s = min(self._storage_delay_s * 1.5, STORAGE_RETRY_MOST_S)
         if self._must_decide():
             patience_s = STORAGE_PATIENCE_S if not self._scheduler.stop_kind else STORAGE_PATIENCE_STOPPED_S
             if error.context.get("cause") not in WAITED_FOR_CAUSES or now - self._trouble_since >= patience_s:
                 raise error
+
+    def _has_room(self, now: float) -> bool:
+        """Whether new jobs may start: not before the reserve, given up for results, could be taken again.
+
+        :raises StorageError: where nothing runs any more and that was waited for long enough
+        """
+        if self._short is None:
+            return True
+        if now < self._storage_retry_at or self._scheduler.is_over:
+            return False
+        if self._reserve is None or self._reserve.refill():
+            self._short = None
+            self._storage_delay_s = STORAGE_RETRY_S
+            self._unsaved.append(Notice("INFO", "there is room on the disk again: jobs start", self._clock.wall()))
+            return True
+        self._try_again_later(self._short, now)
+        return False
+
+    def _hold_back(self) -> None:
+        """What was chosen or let through by its checks in this turn is not started after all."""
+        intended = {event.token for event in self._unsaved if type(event) is AttemptIntended}
+        starts, self._pending_starts = self._pending_starts, []
+        for position in starts:
+            token = self._attempts.token(position, self._scheduler.attempts[position] + 1)
+            if token in intended:
+                self._unsaved = [event for event in self._unsaved
+                                 if type(event) is not AttemptIntended or event.token != token]
+                self._scheduler.withdrawn(position)
+            else:
+                self._take_back(position, token)
+        self._gather()
 
     def _must_decide(self) -> bool:
         """Whether nothing runs any more, so that waiting for the storage is all that is left to do."""

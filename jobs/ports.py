@@ -7,7 +7,7 @@ from jobs.events import Event
 from jobs.models import AttemptOutcome, Job
 
 __all__ = ["AttemptStart", "Clock", "Ended", "Executor", "ExecutorEvent", "ExecutorNotice", "HoldRequest", "Journal",
-           "Observer", "Request", "Started", "StopRequest", "Withdrawn"]
+           "Observer", "Request", "Reserve", "Started", "StopRequest", "Withdrawn"]
 
 
 class Clock(Protocol):
@@ -118,6 +118,16 @@ class Executor(Protocol):
 
     def close(self) -> List[str]:
         """End the executor when nothing runs any more. Names what could not be ended."""
+
+
+class Reserve(Protocol):
+    """Room on the disk that is kept for results."""
+
+    def give_up(self) -> bool:
+        """Free the room; False where there is none to free."""
+
+    def refill(self) -> bool:
+        """Take the room again where that is possible; whether it is there."""
 
 
 class Journal(Protocol):

@@ -74,15 +74,18 @@ class Ledger:
 
 
 class RecordingExecutor(SimulatedExecutor):
-    def __init__(self, slots, clock, behave, ledger, interruptions, checks):
+    def __init__(self, slots, clock, behave, ledger, interruptions, checks, reserve):
         super().__init__(slots, clock, behave, interruptions)
         self.ledger = ledger
+        self.reserve = reserve
         self.checks = checks
 
     def start(self, starts):
         for start in starts:
             if start.token not in self.ledger.durable:
                 raise Violation("%s was handed over before its intent was durable" % start.token)
+            if not self.reserve.is_there:
+                raise Violation("%s was handed over while there was room for results only" % start.token)
         super().start(starts)
 
     def wait(self, timeout_s):
@@ -101,6 +104,23 @@ class RecordingExecutor(SimulatedExecutor):
                 self.ledger.ended[token] = event.outcome.status
                 self.ledger.running.discard(token)
         return events
+
+
+class SimulatedReserve:
+    """Room on the disk; whether it can be had again is a matter of luck."""
+
+    def __init__(self, rnd, exists):
+        self.rnd = rnd
+        self.exists = exists
+        self.is_there = True
+
+    def give_up(self):
+        had, self.is_there = self.is_there, not self.exists
+        return self.exists and had
+
+    def refill(self):
+        self.is_there = self.is_there or self.rnd.random() < 0.5
+        return self.is_there
 
 
 class SimulatedJournal:
@@ -246,13 +266,14 @@ def run_seed(seed):
                           pipeline.run_timeout_s)
     check_rnd = random.Random(seed + 3)
     checks = SimulatedChecks(lambda: check_rnd.random() < 0.7)
-    executor = RecordingExecutor(pipeline.max_workers, clock, behave, ledger, signal_times, checks)
+    reserve = SimulatedReserve(random.Random(seed + 5), seed % 2 == 0)
+    executor = RecordingExecutor(pipeline.max_workers, clock, behave, ledger, signal_times, checks, reserve)
     journal = SimulatedJournal(pipeline, ledger, random.Random(seed + 2), rnd.choice((0.0, 0.0, 0.0, 0.2)),
                                given)
     if any(g.counts_as_met for g in given.values()):
         journal._check_dependencies = lambda position, attempt: None
     engine = Engine(pipeline, RunContext(1, "u%d" % seed, clock.wall(), "/nowhere"), scheduler, executor, journal, [],
-                    clock, checks, requests, random.Random(seed + 4).random)
+                    clock, checks, requests, random.Random(seed + 4).random, reserve=reserve)
     try:
         outcome = engine.run()
     except StorageError:
