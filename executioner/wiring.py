@@ -14,6 +14,7 @@ from executioner.resume import Prepared, settled_events
 from executioner_logging.events import EventLog
 from executioner_logging.record import Record
 from executioner_logging.writer import LogWriter
+from jobs.ballast import Ballast
 from jobs.checks.runner import CheckRunner
 from jobs.engine import Engine, RunOutcome
 from jobs.exceptions import EXIT_OK, EXIT_SIGNAL, StorageError
@@ -47,18 +48,20 @@ class Runner:
     :param options: what the command line said, for the history; must be JSON-able
     :param notices: lines for the log that were known before the run (warnings of the file)
     :param tell: shows a line to a person at once
+    :param allow_network_fs: accept a history on a network file system
     """
 
     def __init__(self, home: Home, pipeline: Pipeline, prepare: Callable[[History], Union[Prepared, RunOutcome]],
                  origin: OriginalState, options: Dict[str, object], notices: Sequence[str] = (),
                  log_level: str = "INFO", text_log: bool = False,
-                 tell: Callable[[str], None] = lambda line: None) -> None:
+                 tell: Callable[[str], None] = lambda line: None, allow_network_fs: bool = False) -> None:
         self.home = home
         self.pipeline = pipeline
         self.masker = Masker(pipeline.secret_values)
         #: 0 until the run has its number.
         self.run_id = 0
         self._prepare = prepare
+        self._allow_network_fs = allow_network_fs
         self._origin = origin
         self._options = options
         self._notices = list(notices)
@@ -93,7 +96,7 @@ class Runner:
         """The history that the run is kept in."""
         if self._history is None:
             path = self.pipeline.database_path or self.home.history
-            self._history = History.open(path)
+            self._history = History.open(path, allow_network_fs=self._allow_network_fs)
         return self._history
 
     def run(self, observe: Callable[[Graph], Sequence[Observer]]) -> RunOutcome:
@@ -315,7 +318,7 @@ class Runner:
                                   pipeline.run_timeout_s)
             engine = Engine(pipeline, run, scheduler, executor, self.history.journal(run.run_id),
                             told, self._clock, checks, requests, _unit_random,
-                            prepared.outputs, pools)
+                            prepared.outputs, pools, Ballast(self.home.ballast))
             return engine.run()
         finally:
             checks.close()

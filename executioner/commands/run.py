@@ -63,7 +63,7 @@ def execute(arguments: Arguments, console: Console) -> int:
     assert pipeline is not None
     if arguments.flag("wait"):
         pipeline.overlap = OverlapPolicy.WAIT
-    warnings = [str(problem) for problem in loaded.problems]
+    warnings = [str(problem) for problem in loaded.problems] + _file_system_warnings(arguments, console)
     if console.err.is_terminal and not arguments.flag("quiet"):
         for line in warnings:
             console.err.line(line)
@@ -73,6 +73,20 @@ def execute(arguments: Arguments, console: Console) -> int:
     text_log = log_format == "text" or (log_format is None and not pipeline.features.get("structured_logging", True))
     home = locate(arguments.one("home"), console.environ)
     return _run(arguments, console, home, pipeline, prepare, warnings, text_log)
+
+
+def _file_system_warnings(arguments: Arguments, console: Console) -> List[str]:
+    """What is to be known of a home on a network file system, where somebody insists on it."""
+    if not arguments.flag("allow_network_fs"):
+        return []
+    from db.sqlite_file import network_file_system
+    folder = os.path.abspath(locate(arguments.one("home"), console.environ).path)
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    kind = network_file_system(folder)
+    return [] if kind is None else [
+        "%s is on %s, a network file system: every commit is slower, and locks hold only where the server keeps them; "
+        "never use this home from two hosts" % (folder, kind)]
 
 
 def _preparation(arguments: Arguments, console: Console, pipeline: "Pipeline") -> "Preparation":
@@ -143,7 +157,8 @@ def _run(arguments: Arguments, console: Console, home: Home, pipeline: "Pipeline
         return list(progress)
 
     with Runner(home, pipeline, prepare, origin, _said(arguments), warnings,
-                "DEBUG" if arguments.flag("debug") else "INFO", text_log, tell) as runner:
+                "DEBUG" if arguments.flag("debug") else "INFO", text_log, tell,
+                arguments.flag("allow_network_fs")) as runner:
         try:
             outcome = runner.run(observe)
         except StorageError as error:
@@ -247,7 +262,8 @@ def _prepared_to_look(arguments: Arguments, console: Console, pipeline: "Pipelin
         graph = Graph(pipeline.jobs)
         return Prepared(pipeline, graph, given_jobs(selection(arguments, pipeline, graph), len(pipeline.jobs)))
     home = locate(arguments.one("home"), console.environ)
-    with History.open(pipeline.database_path or home.history, readonly=True) as history:
+    with History.open(pipeline.database_path or home.history, readonly=True,
+                      allow_network_fs=arguments.flag("allow_network_fs")) as history:
         return prepare(history)
 
 
