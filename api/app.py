@@ -40,4 +40,4 @@ def make_server(host: str, port: int, history_path: str, tokens: TokenStore, com
     gate = Gate(tokens, list(names) + own, "https" if tls is not None else "http")
     service = Service(TABLE, gate, history_path, version, environ, Launcher(command, environ), vitals,
                       report)
-    return ExecutionerAPI(host, port, service.answer, limits, tls)
+    return ExecutionerAPI(host, port, service.answer, limits, tls, service.launcher.reap)

@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from typing import IO, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import IO, Callable, Dict, List, Optional, Sequence
 
 from jobs.exceptions import StorageError
 
@@ -35,7 +35,7 @@ class Launcher:
         self._command = list(command)
         self._environ = environ
         self._guard = threading.Lock()
-        self._children: List[Tuple["subprocess.Popen[bytes]", IO[bytes]]] = []
+        self._children: "List[subprocess.Popen[bytes]]" = []
 
     def start(self, words: Sequence[str], run_of: Callable[[int], Optional[int]], patience_s: float = 5.0) -> Launched:
         """Start ``executioner WORDS`` and wait until it has its number, or has ended without one.
@@ -44,38 +44,38 @@ class Launcher:
         :param run_of: the run whose runner has this pid, by the history
         :raises StorageError: where the process cannot be started
         """
-        said: IO[bytes] = tempfile.TemporaryFile()
-        try:
-            # A session of its own: what stops the server does not stop the runs that it started.
-            child = subprocess.Popen(self._command + list(words), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                     stderr=said, env=self._environ, cwd=os.sep, start_new_session=True)
-        except OSError as error:
-            said.close()
-            raise StorageError("cannot start %s: %s" % (self._command[0], error.strerror or error))
+        with tempfile.TemporaryFile() as said:
+            try:
+                # A session of its own: what stops the server does not stop the runs that it started.
+                child = subprocess.Popen(self._command + list(words), stdin=subprocess.DEVNULL,
+                                         stdout=subprocess.DEVNULL, stderr=said, env=self._environ, cwd=os.sep,
+                                         start_new_session=True)
+            except OSError as error:
+                raise StorageError("cannot start %s: %s" % (self._command[0], error.strerror or error))
+            try:
+                return self._watch(child, said, run_of, patience_s)
+            finally:
+                with self._guard:
+                    self._children.append(child)
+
+    def reap(self) -> int:
+        """Take note of those that have ended; how many have not."""
         with self._guard:
-            self._children.append((child, said))
+            self._children = [child for child in self._children if child.poll() is None]
+            return len(self._children)
+
+    @staticmethod
+    def _watch(child: "subprocess.Popen[bytes]", said: IO[bytes], run_of: Callable[[int], Optional[int]],
+               patience_s: float) -> Launched:
         deadline = time.monotonic() + patience_s
         pause_s = 0.01
         while True:
             exit_code = child.poll()
             run_id = run_of(child.pid)
             if run_id is not None or exit_code is not None or time.monotonic() > deadline:
-                message = "" if exit_code is None else _text(said)
-                self.reap()
-                return Launched(run_id, exit_code, message)
+                return Launched(run_id, exit_code, "" if exit_code is None else _text(said))
             time.sleep(pause_s)
             pause_s = min(pause_s * 1.5, 0.1)
-
-    def reap(self) -> None:
-        """Take note of those that have ended."""
-        with self._guard:
-            left = []
-            for child, said in self._children:
-                if child.poll() is None:
-                    left.append((child, said))
-                else:
-                    said.close()
-            self._children = left
 
 
 def _text(said: IO[bytes]) -> str:

@@ -103,5 +103,6 @@ def _page(title: str, data: object) -> bytes:
             "<meta name=\"color-scheme\" content=\"light dark\"><meta name=\"referrer\" content=\"no-referrer\">"
             "<style>%s</style></head><body class=\"report\"><main id=\"main\"></main>"
             "<noscript><p class=\"noscript\">The report is drawn by JavaScript that is in this file.</p></noscript>"
-            "<script type=\"application/json\" id=\"data\">%s</script><script type=\"module\">%s</script></body></html>\n"
+            "<script type=\"application/json\" id=\"data\">%s</script><script type=\"module\">%s</script></body></html>"
+            "\n"
             % (escape(policy), escape(title), style, embedded, code)).encode("utf-8", "backslashreplace")

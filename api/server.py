@@ -58,13 +58,15 @@ class ExecutionerAPI(HTTPServer):
     :param port: 0 = any free one; see ``port``
     :param answer: gives the response to a request; must not raise
     :param tls: speak TLS with these keys
+    :param tend: done about twice a second, and at the end
     """
 
     allow_reuse_address = True
     request_queue_size = 128
 
     def __init__(self, host: str, port: int, answer: Answer, limits: Optional[Limits] = None,
-                 tls: Optional[ssl.SSLContext] = None) -> None:
+                 tls: Optional[ssl.SSLContext] = None, tend: Callable[[], int] = lambda: 0) -> None:
+        self.tend = tend
         self.limits = limits if limits is not None else Limits()
         self.connections = Connections(self.limits.connections, self.limits.streams)
         self.answer = answer
@@ -88,6 +90,11 @@ class ExecutionerAPI(HTTPServer):
         self.connections.close()
         self.connections.wait_until_empty(2.0)
         self.server_close()
+        self.tend()
+
+    def service_actions(self) -> None:
+        """Look after what is not a request."""
+        self.tend()
 
     # ---- what http.server and socketserver would do otherwise ----------------------------------------------------
 

@@ -9,8 +9,8 @@ __all__ = ["SPEC", "execute"]
 SPEC = CommandSpec(
     "RUN", 1, 1,
     (Option("-o --output", "where the page goes; it can be read by all who can read there (mode 0644)", "FILE.html"),),
-    "Writes a run as one HTML file that needs no other: its graph, its timeline, what failed and the end of its output.\n"
-    "RUN as for show. Values of secret variables are shown as ***.",
+    "Writes a run as one HTML file that needs no other: its graph, its timeline, what failed and the end of its\n"
+    "output. RUN as for show. Values of secret variables are shown as ***.",
     (("executioner report last -o run.html", "the last run"),
      ("executioner report nightly -o /tmp/nightly.html", "the last run of nightly")))
 

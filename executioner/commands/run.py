@@ -36,6 +36,7 @@ SPEC = CommandSpec(
         Option("--wait", "wait for another run of the application instead of exit 75"),
         Option("-q --quiet", "as from cron: nothing unless the run fails"),
         Option("-v --verbose", "also what starts and what is tried again, without a terminal too"),
+        Option("--serve", "the dashboard beside the run, as long as it goes on", "HOST:PORT"),
         Option("--json", "what became of it as one JSON document on standard output"),
         Option("--log-format", "how our own log is written", "json|text"),
     ),
@@ -72,7 +73,15 @@ def execute(arguments: Arguments, console: Console) -> int:
         return _rehearse(arguments, console, pipeline, prepare)
     text_log = log_format == "text" or (log_format is None and not pipeline.features.get("structured_logging", True))
     home = locate(arguments.one("home"), console.environ)
-    return _run(arguments, console, home, pipeline, prepare, warnings, text_log)
+    place = arguments.one("serve")
+    if place is None:
+        return _run(arguments, console, home, pipeline, prepare, warnings, text_log)
+    from executioner.beside import ServerBeside
+    from executioner.commands.serve import parse_place
+    parse_place(place, "--serve")
+    home.create()
+    with ServerBeside(home, place):
+        return _run(arguments, console, home, pipeline, prepare, warnings, text_log)
 
 
 def _file_system_warnings(arguments: Arguments, console: Console) -> List[str]:
@@ -279,7 +288,7 @@ def _said(arguments: Arguments) -> Dict[str, object]:
     """The options of the command line, for the history. Values given with ``--env`` may be secret and stay out."""
     said: Dict[str, object] = {}
     for option in SPEC.options:
-        if option.key in ("json", "quiet", "verbose", "log_format") or not arguments.flag(option.key):
+        if option.key in ("json", "serve", "quiet", "verbose", "log_format") or not arguments.flag(option.key):
             continue
         if option.key == "env":
             said["env"] = sorted(setting.partition("=")[0] for setting in arguments.many("env"))

@@ -1,6 +1,5 @@
 """``serve``: the HTTP API and the dashboard, until a signal."""
 import os
-import sys
 from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 from executioner.console import Console
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from api.server import ExecutionerAPI
     from api.service import Report
 
-__all__ = ["SPEC", "command_of", "execute", "parse_place"]
+__all__ = ["SPEC", "execute", "parse_place"]
 
 SPEC = CommandSpec(
     "", 0, 0,
@@ -88,30 +87,18 @@ def parse_place(text: str, option: str) -> Tuple[str, int]:
     return host or "127.0.0.1", int(port)
 
 
-def command_of(home: Home) -> List[str]:
-    """How to call ourselves for this home, from any folder."""
-    program = os.path.abspath(sys.argv[0]) if sys.argv[0] else ""
-    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    if os.path.isfile(os.path.dirname(here)):  # a single file holds us
-        words = [sys.executable, os.path.dirname(here)]
-    elif os.path.basename(program) == "executioner" and os.path.isfile(program):
-        words = [program]
-    else:
-        words = [sys.executable, here]
-    return words + ["--home", home.path]
-
-
 def _server(home: Home, console: Console, host: str, port: int, names: List[str], tls: "Optional[ssl.SSLContext]",
             report: "Report") -> "ExecutionerAPI":
     from api.app import make_server
     from api.tokens import TokenStore
-    from executioner import __version__
     from api.vitals import Vitals
+    from executioner import __version__
+    from executioner.ourselves import own_words
 
     environ: Dict[str, str] = dict(console.environ)
     try:
-        return make_server(host, port, home.history, TokenStore(home.tokens), command_of(home), environ, __version__,
-                           Vitals(home.path, home.history).checks, report, names, None, tls)
+        return make_server(host, port, home.history, TokenStore(home.tokens), own_words() + ["--home", home.path],
+                           environ, __version__, Vitals(home.path, home.history).checks, report, names, None, tls)
     except OSError as error:
         raise APIError("cannot listen on %s:%d: %s" % (host, port, error.strerror or error), context={
             "hint": "another port is named with --listen HOST:PORT"})

@@ -1,4 +1,4 @@
-"""Makes a picture of each page of the dashboard, light and dark, wide and narrow: python3 scripts/screenshots.py DIR
+"""Makes a picture of each page of the dashboard, light and dark, wide and narrow: python3 tests/browser/screenshots.py DIR
 
 Needs Playwright (pip install playwright) and a Chromium (apt-get install chromium); makes its own home and server.
 """
@@ -10,7 +10,7 @@ import threading
 import time
 from typing import List, Optional
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "browser")]
 
 from demo_home import fill, pages  # noqa: E402
