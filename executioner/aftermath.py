@@ -46,14 +46,14 @@ class Task:
         self.prune = False
 
     def to_json(self) -> bytes:
-        """The task as it goes through the pipe."""
+        """The task as it goes through the pipe: one line."""
         import json
         fields = {name: getattr(self, name) for name in self.__slots__}
         fields["rules"] = [[list(rule.on), rule.to, rule.every_s, rule.subject, rule.secret] for rule in self.rules]
         fields["server"] = [self.server.host, self.server.port, self.server.user, self.server.password,
                             self.server.sender]
         fields["retention"] = [self.retention.runs, self.retention.age_s, self.retention.size_bytes]
-        return json.dumps(fields).encode("ascii")
+        return json.dumps(fields).encode("ascii") + b"\n"
 
     @classmethod
     def from_json(cls, data: bytes) -> "Task":
@@ -126,9 +126,10 @@ def watched_jobs(jobs: Sequence[Job]) -> List[List[object]]:
 
 
 def start(task: Task, run_id: int, is_watch: bool, report: Callable[[str], None]) -> Optional[int]:
-    """Start the process after (or beside, to watch its deadlines) a run; its pid, None where it could not be started.
+    """Start the process after a run, or beside it to watch its deadlines; None where it could not be started.
 
     :param report: told in one line why not; what was to be said is said by the next command then
+    :returns: our end of the pipe to it. Closing it tells a watching process that the run is over.
     """
     import fcntl
 
@@ -149,8 +150,8 @@ def start(task: Task, run_id: int, is_watch: bool, report: Callable[[str], None]
             for copy in copies:
                 os.set_inheritable(copy, True)
             environment = dict(os.environb)
-            pid = Spawner().spawn(os.fsencode(words[0]), [os.fsencode(word) for word in words], environment,
-                                  (copies[0], copies[1], copies[1]))
+            Spawner().spawn(os.fsencode(words[0]), [os.fsencode(word) for word in words], environment,
+                            (copies[0], copies[1], copies[1]))
         finally:
             for copy in copies:
                 os.close(copy)
@@ -158,7 +159,8 @@ def start(task: Task, run_id: int, is_watch: bool, report: Callable[[str], None]
         read_end = -1
         if not _hand_over(write_end, data):
             report("the process after run %d did not take its task" % run_id)
-        return pid
+        ours, write_end = write_end, -1
+        return ours
     except OSError as error:
         report("the process after run %d could not be started: %s" % (run_id, error.strerror or error))
         return None
@@ -210,4 +212,6 @@ def after_run(history: History, run_id: int, pipeline: Pipeline, task: Task, now
         report("what follows run %d is left to the next command: %s" % (run_id, error.message))
         return
     if task.notify or task.prune:
-        start(task, run_id, False, report)
+        pipe = start(task, run_id, False, report)
+        if pipe is not None:
+            os.close(pipe)

@@ -46,8 +46,11 @@ class Watch:
         self._watched: List[Watched] = []
         self._usual_s: Dict[str, float] = {}
 
-    def work(self) -> None:
-        """Look again and again until the run has ended, and once more then."""
+    def work(self, pause: Callable[[float], None]) -> None:
+        """Look again and again until the run has ended, and once more then.
+
+        :param pause: waits so many seconds, or until the run ends
+        """
         run = self._history.run(self._run_id, with_jobs=False)
         if run is None:
             return
@@ -79,7 +82,7 @@ class Watch:
             if is_over or (self._has_told_all() and (not wants_retries or not is_runner_alive(run))):
                 return
             pause_s = next_look_s(self._watched, jobs, self._usual_s, self._told, time.time())
-            time.sleep(min(pause_s, RETRY_LOOK_S) if wants_retries else pause_s)
+            pause(min(pause_s, RETRY_LOOK_S) if wants_retries else pause_s)
 
     def _has_told_all(self) -> bool:
         return all(one.deadline_at is None or one.job_id in self._told for one in self._watched)

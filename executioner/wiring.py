@@ -69,6 +69,8 @@ class Runner:
         self._clock = SystemClock()
         self._signals = StopSignals(origin.hup_ignored)
         self._lock: Optional[FileLock] = None
+        #: The pipe whose end tells the process that watches deadlines that the run is over.
+        self._watcher: Optional[int] = None
         self._history: Optional[History] = None
         self._launcher = Launcher()
         self._text_log = text_log
@@ -80,6 +82,7 @@ class Runner:
 
     def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
                  trace: Optional[TracebackType]) -> None:
+        self._release_watcher()
         if self._history is not None:
             self._history.close()
         self._log.close()
@@ -263,10 +266,16 @@ class Runner:
             from executioner.aftermath import start, watched_jobs
             task = self._task()
             task.watched, task.notify = watched_jobs(self.pipeline.jobs), bool(self.pipeline.notifications)
-            start(task, run.run_id, True, self._complain)
+            self._watcher = start(task, run.run_id, True, self._complain)
+
+    def _release_watcher(self) -> None:
+        if self._watcher is not None:
+            os.close(self._watcher)
+            self._watcher = None
 
     def _finish(self, run: RunContext, collector: "Optional[MetricsCollector]") -> None:
         """What follows once the result is kept. Nothing of it changes the result or fails the command."""
+        self._release_watcher()
         if collector is not None:
             from executioner import __version__
             for problem in collector.finish(self.history, __version__, self.pipeline.metrics_textfile):

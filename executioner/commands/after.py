@@ -1,5 +1,6 @@
 """``after``: deliver messages and prune, as the process that a run leaves behind; its task comes on standard input."""
 import os
+import select
 import signal
 import sys
 import time
@@ -44,7 +45,7 @@ def execute(arguments: Arguments, console: Console) -> int:
         raise usage_error('expected the number of a run, found "%s"' % arguments.operands[0])
     run_id = int(arguments.operands[0])
     try:
-        task = Task.from_json(sys.stdin.buffer.read())
+        task = Task.from_json(sys.stdin.buffer.readline())
     except (ValueError, KeyError, TypeError):
         raise usage_error("expected a task on standard input", "`run` starts this command; by hand use `notify`")
     if not arguments.flag("watch"):
@@ -94,11 +95,20 @@ def _watch(history: "History", run_id: int, task: "Task", home: Home, log: "LogW
     from executioner.watch import Watch
     from executioner_logging.record import Record
 
+    is_open = [True]
+
+    def pause(seconds: float) -> None:
+        # The runner has the other end: where it is closed, the run is over, or its runner dead.
+        if not is_open[0]:
+            time.sleep(seconds)
+        elif select.select([0], [], [], seconds)[0]:
+            is_open[0] = False
+
     def tell(job_id: str, lines: List[str]) -> None:
         log.write([Record(time.time(), "WARNING", "job_late", "; ".join(lines), run_id, job_id,
                           application=task.application)])
 
-    Watch(history, run_id, task, home, tell, lambda delivery: _log_delivery(log, delivery)).work()
+    Watch(history, run_id, task, home, tell, lambda delivery: _log_delivery(log, delivery)).work(pause)
 
 
 def _prune(history: "History", task: "Task", home: Home, log: "LogWriter", run_id: int) -> None:

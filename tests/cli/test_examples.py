@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
@@ -73,12 +74,12 @@ def orders_of(folder: Path) -> List[Tuple[str, str, str, int]]:
 
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {
-        "nightly_etl", "failing", "retrying", "earlier_format"}
+        "nightly_etl", "failing", "retrying", "earlier_format", "watched"}
     for folder in EXAMPLES.iterdir():
         assert (folder / (folder.name + ".json")).is_file()
 
 
-@pytest.mark.parametrize("name", ["nightly_etl", "failing", "retrying", "earlier_format"])
+@pytest.mark.parametrize("name", ["nightly_etl", "failing", "retrying", "earlier_format", "watched"])
 def test_examples_are_valid(name: str, tmp_path: Path) -> None:
     example = Example(name, tmp_path)
     done = example.call("validate", str(example.file), "--json")
@@ -163,3 +164,30 @@ def test_earlier_format(tmp_path: Path) -> None:
     assert document["application"] == "earlier_format"
     assert set(statuses(document).values()) == {"SUCCESS"}
     assert (example.work / "out" / "report_emea.txt").read_text() == "region emea\nname emea-night\n"
+
+
+def test_watched(tmp_path: Path) -> None:
+    example = Example("watched", tmp_path)
+    (example.folder / "broken").write_text("")
+    document = example.run(1)
+    text = wait_for_text(example.folder / "messages.txt")
+    for words in ("watched on ", "load  exit 3", "runbook: Restart the database", "| no table orders",
+                  "--resume %d" % document["run_id"]):
+        assert words in text, text
+    (example.folder / "broken").unlink()
+    example.run(0)
+    wait_for_text(example.folder / "messages.txt", "SUCCESS")
+    assert not (example.folder / "late.txt").exists()
+    metrics = (example.folder / "watched.prom").read_text(encoding="utf-8")
+    assert 'executioner_expected_success_interval_seconds{application="watched"} 93600' in metrics
+    assert example.call("doctor", "--health").returncode == 0
+
+
+def wait_for_text(path: Path, words: str = "\n") -> str:
+    """What is in a file once the words are."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if path.exists() and words in path.read_text(encoding="utf-8"):
+            return path.read_text(encoding="utf-8")
+        time.sleep(0.02)
+    raise AssertionError("%s: waited in vain" % path)
