@@ -1,4 +1,4 @@
-"""A system that is short of everything, now and then: a quarter of the calls fail with the errors of a shortage."""
+"""A system that is short of everything, now and then: an eighth of the calls fail with the errors of a shortage."""
 import errno
 import os
 import random
@@ -13,9 +13,9 @@ _random = random.Random(5)
 
 
 def failing(call: Callable[..., Any], errors: Any) -> Callable[..., Any]:
-    """The call, of which a quarter fails."""
+    """The call, of which an eighth fails."""
     def maybe(*arguments: Any, **options: Any) -> Any:
-        if _random.random() < 0.25:
+        if _random.random() < 0.12:
             number = _random.choice(errors)
             raise OSError(number, os.strerror(number))
         return call(*arguments, **options)

@@ -11,7 +11,7 @@ import pytest
 
 import faulty_keeper
 from executor_case import Case, processes_with, wait_until
-from faulty_keeper import crashing, dies_reaping, stillborn
+from faulty_keeper import crashing, dies_opening, dies_reaping, stillborn
 from jobs.exceptions import InternalError
 from jobs.keeper.record import is_keeper_alive, read_record
 from jobs.models import JobStatus
@@ -141,6 +141,34 @@ def test_a_failure_of_an_adopted_job_halts_the_new_keeper(tmp_path: Path) -> Non
     case.finish()
     assert case.close() == []
     assert sorted((tmp_path / "ran").read_text()) == ["\n", "\n", "x", "y"]  # in two slots, so in either order
+
+
+def test_an_unanswered_failure_halts_the_next_keeper_too(tmp_path: Path) -> None:
+    """The keeper that told of the failure is dead; the answer is still due."""
+    case = Case(tmp_path, slots=1)
+    case.answers_halts = False
+    case.start(case.attempt("bad", "exit 1"), case.attempt("next", "echo x >> ran"))
+    case.until(lambda: case.halted, "the failure")
+    kill_keeper(case)
+    case.until(lambda: case.notices, "the death is noticed")
+    case.go("further", "echo y >> ran")
+    for _ in range(6):
+        case.wait(0.05)
+    assert not (tmp_path / "ran").exists()
+    case.executor.proceed()
+    case.finish()
+    assert case.close() == []
+    assert (tmp_path / "ran").read_text() == "x\ny\n"
+
+
+def test_a_keeper_that_dies_before_the_start_has_begun_nothing(tmp_path: Path) -> None:
+    """An output file was made, and that was all: the next keeper starts the attempt as if nothing had been."""
+    case = Case(tmp_path, keeper_modules=[faulty_keeper, dies_opening])
+    case.go("job", "echo x >> ran")
+    case.finish(10)
+    assert case.close() == []
+    assert case.outcomes["job"].status == JobStatus.SUCCESS and (tmp_path / "ran").read_text() == "x\n"
+    assert [notice.message for notice in case.notices][0].endswith("0 running jobs taken over, 0 lost")
 
 
 def test_killed_again_and_again(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.needs_linux
 
 
 def test_every_kind_of_shortage_is_waited_for(tmp_path: Path) -> None:
-    """A quarter of all opens and spawns fail: no attempt is failed, run twice, or lost; one notice for each time."""
+    """An eighth of all opens and spawns fail: no attempt is failed, run twice, or lost; one notice for each time."""
     case = Case(tmp_path, slots=3, keeper_modules=[faulty_keeper, shortage])
     case.start(*[case.attempt("j%d" % number, "echo %d >> ledger" % number) for number in range(12)])
     case.finish()
