@@ -26,7 +26,7 @@ from jobs.locks import FileLock, LockHolder, acquire_application_lock, applicati
 from jobs.masking import Masker
 from jobs.models import OverlapPolicy, Pipeline, RunRecord, RunStatus
 from jobs.pools import Pools
-from jobs.ports import HoldRequest, Observer, Request
+from jobs.ports import HoldRequest, Observer, Request, StopRequest
 from jobs.run_context import RunContext, run_environment
 from jobs.scheduler import Scheduler
 from jobs.startup import OriginalState, StopSignals
@@ -341,10 +341,16 @@ class Runner:
         asked: List[Request] = []
         for number in self._signals.take():
             from db.acts import HOLDS_CHANGED, stop_requests
-            if number == HOLDS_CHANGED:
-                asked.append(self._holds())
-            else:
-                asked += stop_requests(self.history, self.run_id, number)
+            try:
+                if number == HOLDS_CHANGED:
+                    asked.append(self._holds())
+                else:
+                    asked += stop_requests(self.history, self.run_id, number)
+            except StorageError as error:
+                # The history is out of order: a stop is obeyed without its reason.
+                self._note("ERROR", "notice", "what was asked of the run cannot be read: %s" % error.message)
+                if number != HOLDS_CHANGED:
+                    asked.append(StopRequest(number, "stopped by signal %d" % number))
         return asked
 
     def _stops(self) -> List[int]:
