@@ -1,7 +1,7 @@
 """``db prune``: take away what is too much, by what each application's file said, or by limits given here."""
 import os
 import time
-from typing import Optional
+from typing import Dict, List, Optional, Union
 
 from executioner.console import Console
 from executioner.home import locate
@@ -40,7 +40,8 @@ def execute(arguments: Arguments, console: Console) -> int:
     home.check()
     wanted: Optional[str] = arguments.operands[0] if arguments.operands else None
     dry = arguments.flag("dry_run")
-    told, problems = [], []  # type: List[object], List[str]
+    told: List[Dict[str, Union[str, int, List[int]]]] = []
+    problems: List[str] = []
     with History.open(home.history, readonly=dry) as history:
         known = history.application_settings()
         kept = {one.application: one.retention for one in known}
