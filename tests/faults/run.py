@@ -12,7 +12,6 @@ Only the standard library is needed, and no network.
 """
 import argparse
 import collections
-import datetime
 import glob
 import importlib
 import json
@@ -243,7 +242,7 @@ def circumstances(options):
     told = ask(options.python, "-I", "-c", "import sys, sqlite3; print(sys.version.split()[0], sqlite3.sqlite_version)").split()
     return collections.OrderedDict(
         commit=ask("git", "rev-parse", "--short", "HEAD") or "unknown",
-        date=datetime.datetime.utcfromtimestamp(time.time()).strftime("%Y-%m-%d"), kernel=platform.release(),
+        date=time.strftime("%Y-%m-%d", time.gmtime()), kernel=platform.release(),
         cpus=os.cpu_count(), file_system=file_system(tempfile.gettempdir()), python=told[0] if told else "unknown",
         sqlite=told[1] if len(told) > 1 else sqlite3.sqlite_version, seed=options.seed, level=options.level)
 
@@ -475,6 +474,8 @@ def arguments(argv):
 
 def main(argv=None):
     """Run what was asked for; 0 where nothing failed."""
+    # The suite may itself have been started by nohup; its rows decide what is ignored.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     options = arguments(sys.argv[1:] if argv is None else argv)
     if options.row:
         return run_row(options)
