@@ -9,7 +9,7 @@ import pytest
 
 import faulty_keeper
 from executor_case import Case, processes_with, python, wait_until
-from faulty_keeper import deny_kill
+from faulty_keeper import deny_kill, no_children_files
 from jobs.models import JobStatus
 
 pytestmark = pytest.mark.needs_linux
@@ -196,6 +196,41 @@ def test_a_polite_stop_reaches_everybody(case: Case) -> None:
     wait_until(lambda: case.wait(0.01) is not None and case.stdout("job").count(b"bye") == 5, "all were asked")
     case.executor.stop("job", "cancel", immediately=True)
     case.finish(10)
+
+
+@pytest.mark.parametrize("style", ["daemon without environment", "own session", "nested subreaper"])
+def test_without_the_kernels_lists_of_children(tmp_path: Path, style: str) -> None:
+    """Old kernels do not list them: all processes are looked through instead."""
+    case = Case(tmp_path, keeper_modules=[faulty_keeper, no_children_files])
+    nonce = nonce_of(tmp_path)
+    case.go("ends", styles(nonce)[style] + "\nexit 3", stop_grace_s=0.3)
+    case.finish(10)
+    assert processes_with(nonce) == {} and case.outcomes["ends"].exit_code == 3
+    case.go("late", styles(nonce)[style] + "\nsleep 60", timeout_s=0.6, stop_grace_s=0.3)
+    case.finish(10)
+    assert processes_with(nonce) == {} and case.outcomes["late"].status == JobStatus.TIMEOUT
+    assert case.close() == []
+
+
+@pytest.mark.parametrize("style", ["background", "daemon", "daemon without environment"])
+def test_what_may_be_left_running_is(tmp_path: Path, style: str) -> None:
+    """Where the job says so, what it leaves lives on, after the executor too; a time limit ends it nevertheless."""
+    case = Case(tmp_path)
+    nonce, other = nonce_of(tmp_path), nonce_of(tmp_path, 2)
+    case.go("leaves", styles(nonce)[style] + "\nexit 0", leave_running=True)
+    case.finish(10)
+    case.go("tidy", "setsid sleep %s & exit 0" % other, stop_grace_s=0.3)
+    case.finish(10)
+    assert case.outcomes["leaves"].status == JobStatus.SUCCESS and processes_with(other) == {}
+    case.go("late", styles(other)["own session"] + "\nsleep 60", timeout_s=0.3, stop_grace_s=0.3, leave_running=True)
+    case.finish(10)
+    assert processes_with(other) == {}
+    assert case.close() == []
+    left = processes_with("sleep\0" + nonce)
+    assert len(left) == 1
+    for pid in left:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
 
 
 def test_what_cannot_be_ended_is_named(tmp_path: Path) -> None:
