@@ -51,6 +51,7 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
     textfile = top.get("metrics_textfile")
     outside = dict(environ)
     outside.update(variables)
+    pools = {name: _integer(slots) for name, slots in _object(top, "pools").items() if not is_comment(name)}
     return Pipeline(
         application=application_name(top, path), jobs=jobs, config_path=path, config_text=text, config_hash=digest,
         working_dir=working_dir, log_dir=log_dir, parallel=parallel, max_workers=workers,
@@ -58,6 +59,7 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
         run_timeout_s=None if run_timeout is None else _seconds(run_timeout),
         overlap=str(top.get("overlap", FILE.by_name["overlap"].default)),
         on_orphan=str(top.get("on_orphan", "adopt")), on_runner_death=str(top.get("on_runner_death", "finish")),
+        pools={name: pools[name] for name in pools if any(job.pool == name for job in jobs)} if pools else pools,
         allow_shell=top.get("allow_shell", True) is True, environment=variables, secret_values=secrets,
         features=dict(features.values), database_path=_database_path(top.get("database"), working_dir, variables),
         notifications=rules_of(top, outside), mail_server=mail_server_of(top, outside),
@@ -140,6 +142,24 @@ def _codes(value: object) -> FrozenSet[int]:
     return frozenset(_integer(code) for code in _list(value))
 
 
+def _words(value: object) -> Tuple[str, ...]:
+    return tuple(map(str, _list(value)))
+
+
+def _path(text: str, below: str, variables: Mapping[str, str]) -> str:
+    """An absolute path. One that begins with what another job tells is made absolute once that is known."""
+    if text.startswith("${jobs.") or below.startswith("${jobs."):
+        return expand_home(expand(text, variables)[0], variables)
+    return resolve_folder(text, below, variables)[0]
+
+
+def _condition(value: object, variables: Mapping[str, str]) -> Optional[_Raw]:
+    if not isinstance(value, dict):
+        return None
+    from config.conditions import expanded
+    return expanded(value, variables)
+
+
 class _JobBuilder:
     """Makes the jobs of one file."""
 
@@ -175,7 +195,7 @@ class _JobBuilder:
                 variables.update(over)
         working_dir = self._working_dir
         if "working_dir" in said:
-            working_dir = resolve_folder(str(said["working_dir"]), working_dir, variables)[0]
+            working_dir = _path(str(said["working_dir"]), working_dir, variables)
         dependencies = tuple(self._dependency(item) for item in _list(said.get("dependencies", ())
                                                                       or []))
         stdin_path, stdin_text = self._stdin(said.get("stdin"), working_dir, variables)
@@ -197,6 +217,11 @@ class _JobBuilder:
             stdin_text=stdin_text,
             retry=self._retry(said),
             success_exit_codes=self._once("success_exit_codes", said, _codes),
+            skip_exit_codes=self._once("skip_exit_codes", said, _codes),
+            condition=_condition(said.get("run_if"), variables),
+            outputs=self._once("outputs", said, _words),
+            pool=str(said.get("pool", "")),
+            pool_slots=_integer(said.get("pool_slots", 1)),
             allow_failure=said.get("allow_failure", False) is True,
             rerun_if_lost=said.get("rerun_if_lost", False) is True,
             leave_running=said.get("leave_running", False) is True,
@@ -227,7 +252,7 @@ class _JobBuilder:
         if isinstance(stdin, dict):
             return "", str(stdin["text"])
         if isinstance(stdin, str):
-            return resolve_folder(stdin, working_dir, variables)[0], None
+            return _path(stdin, working_dir, variables), None
         return "", None
 
     def _retry(self, said: Mapping[str, object]) -> RetryPolicy:

@@ -5,7 +5,7 @@ It says what a file may look like. What needs several values at once (ids, cycle
 """
 from typing import Dict, List
 
-from config.kinds import MAX_TEXT, Key, Schema, Table
+from config.kinds import MAX_TEXT, Command, Key, Schema, Table
 from config.schema import CHECK, FILE, JOB, TABLES
 
 __all__ = ["DIALECT", "json_schema"]
@@ -26,6 +26,7 @@ def json_schema() -> Schema:
     """The schema of a whole configuration."""
     definitions: Dict[str, object] = {table.name: _table(table) for table in TABLES if table is not FILE}
     definitions["check"] = _check()
+    definitions["condition"] = _condition()
     # A job may leave out what ``defaults`` says.
     job = definitions[JOB.name]
     assert isinstance(job, dict)
@@ -85,3 +86,36 @@ def _check() -> Schema:
     properties["params"] = {"type": "object", "description": CHECK.by_name["params"].help}
     schema["allOf"] = cases
     return schema
+
+
+def _condition() -> Schema:
+    """A condition: an object with exactly one of a few keys, and what goes with it."""
+    from jobs.checks.conditions import CONDITIONS, DAY_NAMES
+    itself: Schema = {"$ref": "#/$defs/condition"}
+    text: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
+    names = ("".join("[%s%s]" % (letter, letter.upper()) for letter in name[:3]) + "(%s)?" % "".join(
+        "[%s%s]" % (letter, letter.upper()) for letter in name[3:]) for name in DAY_NAMES)
+    weekday: Schema = {"type": "string", "pattern": "^(%s)$" % "|".join(names)}
+    day: Schema = {"type": "integer", "minimum": -31, "maximum": 31, "not": {"const": 0}}
+    values: Dict[str, Schema] = {
+        "env": text, "file_exists": text, "not": itself,
+        "command": {"anyOf": [{"type": "string", "pattern": "\\S", "maxLength": MAX_TEXT}, Command().schema()]},
+        "weekday": {"anyOf": [weekday, {"type": "array", "items": weekday, "minItems": 1}]},
+        "day_of_month": {"anyOf": [day, {"type": "array", "items": day, "minItems": 1}]},
+        "all": {"type": "array", "items": itself, "minItems": 1},
+        "any": {"type": "array", "items": itself, "minItems": 1},
+        "equals": {"type": ["string", "number", "boolean"], "maxLength": MAX_TEXT},
+        "matches": {"type": "string", "maxLength": MAX_TEXT},
+    }
+    cases: List[Schema] = []
+    for name, more in CONDITIONS.items():
+        case: Schema = {
+            "properties": {one: values[one] for one in (name,) + more},
+            "patternProperties": dict(_COMMENTS),
+            "additionalProperties": False,
+            "required": [name],
+        }
+        if "matches" in more:
+            case["not"] = {"required": ["equals", "matches"]}
+        cases.append(case)
+    return {"type": "object", "anyOf": cases}

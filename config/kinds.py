@@ -7,9 +7,9 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from config.problems import Path, Report, kind_of, quoted, shown
 
-__all__ = ["Choice", "Command", "Duration", "Either", "Flag", "Integer", "Key", "Kind", "ListOf", "MAX_DURATION_S",
-           "MAX_TEXT", "Number", "Object", "Probe", "Schema", "Signal", "Switches", "Table", "Text", "Variables",
-           "check_keys", "is_comment", "is_number", "text_bytes"]
+__all__ = ["Choice", "Command", "Condition", "Duration", "Either", "Flag", "Integer", "Key", "Kind", "ListOf",
+           "MAX_DURATION_S", "MAX_POOL_SLOTS", "MAX_TEXT", "Number", "Object", "Outputs", "Pools", "Probe", "Schema",
+           "Signal", "Switches", "Table", "Text", "Variables", "check_keys", "is_comment", "is_number", "text_bytes"]
 
 #: A JSON Schema, or a part of one.
 Schema = Dict[str, object]
@@ -18,6 +18,8 @@ Schema = Dict[str, object]
 MAX_DURATION_S = 10 * 365 * 86400
 #: Longest command or value in bytes: 128 KiB with the NUL that ends it, which is what Linux takes as one argument.
 MAX_TEXT = 128 * 1024 - 1
+#: Most slots of a pool: each is a file that a run keeps open.
+MAX_POOL_SLOTS = 200
 
 ID_PATTERN = "^(?!\\.{1,2}$)[A-Za-z0-9_.:-]{1,128}$"
 NAME_PATTERN = "^[A-Za-z][A-Za-z0-9_]*$"
@@ -501,6 +503,101 @@ class Checks(Kind):
     def schema(self) -> Schema:
         """An array of checks, each with the parameters that it takes."""
         return {"type": "array", "items": {"$ref": "#/$defs/check"}}
+
+
+class Condition(Kind):
+    """What must hold for a job to run."""
+
+    what = 'an object such as {"file_exists": ...}'
+    types = (dict,)
+
+    def check_more(self, value: object, path: Path, report: Report) -> None:
+        """Report what is no condition, wherever it stands in it."""
+        from jobs.checks.conditions import condition_problems
+        problems = condition_problems(value)
+        for place, message in problems:
+            code = "E114" if message.startswith("is no regular expression") else "E147"
+            report.error(path + tuple(step for step in place if isinstance(step, (int, str))), code, message)
+        if not problems:
+            _check_texts(value, path, report)
+
+    def schema(self) -> Schema:
+        """A reference to the conditions, which stand in each other."""
+        return {"$ref": "#/$defs/condition"}
+
+
+def _check_texts(value: object, path: Path, report: Report) -> None:
+    """Report texts, at any depth, that no program can be given."""
+    if isinstance(value, str):
+        check_text(value, path, report)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_texts(item, path + (index,), report)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if not is_comment(name):
+                _check_texts(item, path + (name,), report)
+
+
+class OutputName(Kind):
+    """The name of what a job tells others."""
+
+    what = "a string"
+    types = (str,)
+
+    def check_more(self, value: object, path: Path, report: Report) -> None:
+        """Report what a name must not be."""
+        assert isinstance(value, str)
+        if not value or value[0].isdigit() or not _NAME_CHARACTERS.issuperset(value) or len(value) > 128:
+            report.error(path, "E105", "must be letters, digits and _, not beginning with a digit, at most 128 "
+                         "characters, got %s" % shown(value))
+
+    def schema(self) -> Schema:
+        """A string of the grammar of names."""
+        return {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,127}$"}
+
+
+class Outputs(ListOf):
+    """A list of names, each once."""
+
+    def __init__(self) -> None:
+        super().__init__(OutputName(), maximum=1000, what="a list of names")
+
+    def check_more(self, value: object, path: Path, report: Report) -> None:
+        """Report names that are wrong, and those that stand twice."""
+        super().check_more(value, path, report)
+        assert isinstance(value, list)
+        for index, name in enumerate(value):
+            if isinstance(name, str) and name in value[:index]:
+                report.error(path + (index,), "E105", "the name %s stands twice in the list" % quoted(name))
+
+    def schema(self) -> Schema:
+        """An array of different names."""
+        return dict(super().schema(), uniqueItems=True)
+
+
+class Pools(Kind):
+    """An object of names and how many slots each pool has."""
+
+    what = "an object of numbers"
+    types = (dict,)
+    _slots = Integer(1, MAX_POOL_SLOTS)
+
+    def check_more(self, value: object, path: Path, report: Report) -> None:
+        """Report names that no pool can have, and numbers that no pool can offer."""
+        assert isinstance(value, dict)
+        for name, item in value.items():
+            if is_comment(name):
+                continue
+            if not ID_CHARACTERS.issuperset(name) or not 0 < len(name) <= 128 or name in (".", ".."):
+                report.error(path + (name,), "E109", "the name of a pool must consist of letters, digits and _ . : -, "
+                             "got %s" % shown(name), at_key=True)
+            self._slots.check(item, path + (name,), report)
+
+    def schema(self) -> Schema:
+        """An object of whole numbers."""
+        return {"type": "object", "additionalProperties": False, "patternProperties": {
+            "^_": True, ID_PATTERN.replace("^", "^(?!_)", 1): self._slots.schema()}}
 
 
 class Key:

@@ -10,7 +10,7 @@ from config.problems import Path, Report, quoted, shown
 if TYPE_CHECKING:
     from config.validator import Jobs
 
-__all__ = ["check", "check_graph", "check_join", "dependency_of", "effective"]
+__all__ = ["check", "check_exit_codes", "check_graph", "check_join", "dependency_of", "effective"]
 
 _Raw = Dict[str, object]
 _Jobs = Sequence[Mapping[str, object]]
@@ -18,6 +18,8 @@ _Jobs = Sequence[Mapping[str, object]]
 #: Ids that a message about a cycle names.
 _NAMED = 20
 _SQLITE = "sqlite"
+#: How what a job tells others is referred to.
+_REFERENCE = "${jobs."
 
 
 def check(top: _Raw, checked: "Jobs", defaults: _Raw, folder: str, environ: Mapping[str, str],
@@ -34,6 +36,14 @@ def check(top: _Raw, checked: "Jobs", defaults: _Raw, folder: str, environ: Mapp
     if "join" in names:
         for index, job in enumerate(jobs):
             check_join(job, defaults, ("jobs", index), report)
+    if "skip_exit_codes" in names:
+        for index, job in enumerate(jobs):
+            check_exit_codes(job, defaults, ("jobs", index), report)
+    if "pool" in names or "pool_slots" in names:
+        _check_pools(top.get("pools", {}), jobs, defaults, report)
+    if _has_references(top, jobs, defaults, names):
+        from config import references
+        references.check(top, jobs, defaults, report)
     if checked.has_conditions:
         _check_never_run(jobs, defaults, report)
     if "run_timeout" in top:
@@ -131,6 +141,54 @@ def check_join(job: Mapping[str, object], defaults: Mapping[str, object], path: 
         if join > count:
             report.error(place(job, "join", path), "E124",
                          "must be at most the number of dependencies, got %s of %d" % (shown(join), count))
+
+
+def check_exit_codes(job: Mapping[str, object], defaults: Mapping[str, object], path: Path, report: Report) -> None:
+    """Report exit codes that are to mean two things."""
+    skip, success = effective(job, defaults, "skip_exit_codes"), effective(job, defaults, "success_exit_codes")
+    if isinstance(skip, list):
+        for index, code in enumerate(skip):
+            if code in (success if isinstance(success, list) else (0,)):
+                report.error(place(job, "skip_exit_codes", path) + (index,), "E127",
+                             "the exit code %s stands in success_exit_codes as well" % shown(code)
+                             if isinstance(success, list) else "the exit code 0 means success",
+                             "" if isinstance(success, list) else "success_exit_codes says otherwise where it has to")
+
+
+def _check_pools(pools: object, jobs: _Jobs, defaults: Mapping[str, object], report: Report) -> None:
+    """Report pools that there are not, and jobs that need more slots than there are."""
+    assert isinstance(pools, dict)
+    known = [name for name in pools if name[:1] != "_"]
+    for index, job in enumerate(jobs):
+        path: Path = ("jobs", index)
+        name, slots = effective(job, defaults, "pool"), effective(job, defaults, "pool_slots")
+        if not isinstance(name, str):
+            if "pool_slots" in job:
+                report.warning(path + ("pool_slots",), "W107", "has no effect without pool", at_key=True)
+        elif name not in known:
+            report.error(place(job, "pool", path), "E126", "there is no pool %s" % quoted(name),
+                         report.suggestions.hint(name, known) or (
+                             "there are: " + ", ".join(known[:_NAMED]) if known else
+                             'the file says which there are: "pools": {%s: 1}' % quoted(name)))
+        elif isinstance(slots, (int, float)) and isinstance(pools[name], (int, float)) and slots > pools[name]:
+            report.error(place(job, "pool_slots", path), "E126", "must be at most the %s slots of the pool %s, got %s"
+                         % (shown(pools[name]), quoted(name), shown(slots)))
+
+
+def _has_references(top: _Raw, jobs: _Jobs, defaults: Mapping[str, object], names: Set[str]) -> bool:
+    """Whether something refers to what a job tells; a quick look, which most files end with."""
+    inherited = defaults.get("command", "")
+    commands = [job.get("command", inherited) for job in jobs]
+    try:
+        texts = "\0".join(commands)  # type: ignore[arg-type]
+    except TypeError:  # some are lists
+        texts = repr(commands)
+    if _REFERENCE in texts or _REFERENCE in repr(defaults) or _REFERENCE in repr(
+            [value for name, value in top.items() if name != "defaults"]):
+        return True
+    if names.isdisjoint(("env_variables", "working_dir", "stdin", "run_if", "pre_checks", "post_checks")):
+        return False
+    return any(_REFERENCE in repr(job) for job in jobs)
 
 
 def _check_never_run(jobs: _Jobs, defaults: Mapping[str, object], report: Report) -> None:

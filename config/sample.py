@@ -10,7 +10,8 @@ __all__ = ["sample"]
 _WIDTH = 100
 #: Keys that the sample sets, and to what; all others are shown as comments with their defaults.
 _FILE_VALUES: Dict[str, object] = {"application_name": "nightly", "parallel": True, "max_workers": 4,
-                                   "env_variables": {"DATA": "/srv/data", "STAGING": "${DATA}/staging"}}
+                                   "env_variables": {"DATA": "/srv/data", "STAGING": "${DATA}/staging"},
+                                   "pools": {"database": 2}}
 _JOBS: List[Dict[str, object]] = [
     {"id": "extract", "command": "echo extract > extract.txt", "timeout": "30m", "max_retries": 2,
      "retry_delay": ["10s", "1m"]},

@@ -4,8 +4,8 @@ The validator, the JSON Schema, the sample and the reference page all come from 
 entry; a key that has none is refused as unknown. ``new`` marks what the earlier Executioner did not have.
 """
 from config.kinds import (
-    Checks, Choice, Command, Duration, Either, Flag, Identifier, Integer, Key, ListOf, Number, Object, Signal, Switches,
-    Table, Text, VariableName, Variables)
+    MAX_POOL_SLOTS, Checks, Choice, Command, Condition, Duration, Either, Flag, Identifier, Integer, Key, ListOf,
+    Number, Object, Outputs, Pools, Signal, Switches, Table, Text, VariableName, Variables)
 from config.upkeep import DeadlineTime, Destination, Size, Subject
 
 __all__ = ["CHECK", "DATABASE", "DEFAULTS", "DEFAULT_OF_JOB_KEY", "DEPENDENCY", "FILE", "INHERITED_BY_DEFAULT", "JOB",
@@ -110,14 +110,27 @@ JOB = Table("job", (
         "exit codes that are never tried again, unless the job names them in retry_on_exit_codes", new=True),
     Key("success_exit_codes", ListOf(Integer(0, 255), 1, what="a list of exit codes"), [0],
         "exit codes that mean success", new=True),
+    Key("skip_exit_codes", _EXIT_CODES, [], "exit codes by which the job says that there was nothing to do: SKIPPED",
+        new=True),
     Key("allow_failure", Flag(), False, "its failure neither fails the run nor blocks what depends on it", new=True),
     Key("rerun_if_lost", Flag(), False,
         "whether an attempt whose outcome nobody knows may be run again", new=True),
     Key("leave_running", Flag(), False, "processes that the job leaves behind may live on", new=True),
+    Key("run_if", Condition(), None,
+        "what must hold for the job to run, else it is SKIPPED: {env, equals or matches}, {file_exists}, {command}, "
+        "{weekday}, {day_of_month}, and {all}, {any}, {not} of such; ${VAR} expands",
+        new=True, default_text="none",
+        example={"all": [{"weekday": ["mon", "fri"]}, {"not": {"file_exists": "done"}}]}),
     Key("pre_checks", Checks(), [], "checks before the command; one that fails keeps it from starting",
         example=[{"name": "check_file_exists", "params": {"path": "input/*.csv"}}]),
     Key("post_checks", Checks(), [], "checks after the command; one that fails makes the attempt FAILED"),
     Key("priority", Integer(-10 ** 9, 10 ** 9), 0, "among the jobs that are ready, higher first", new=True),
+    Key("pool", Identifier(), None, "the pool that an attempt takes slots of", new=True, default_text="none",
+        example="database"),
+    Key("pool_slots", Integer(1, MAX_POOL_SLOTS), 1, "how many slots it takes", new=True),
+    Key("outputs", Outputs(), [],
+        "names of the lines NAME=value that it writes to $EXECUTIONER_OUTPUT; what depends on it has them as "
+        "${jobs.ID.outputs.NAME} in command, env_variables, working_dir and stdin", new=True, example=["rows"]),
     Key("stdin", Either(_PATH, Object(STDIN, 'an object such as {"text": ...}')), None,
         "file for standard input, or {text}", new=True, default_text="/dev/null", example={"text": "yes\n"}),
     Key("deadline", DeadlineTime(), None,
@@ -169,6 +182,8 @@ FILE = Table("file", (
     Key("inherit_shell_env", Either(Flag(), Choice("default"), ListOf(VariableName(), what="a list of names")), True,
         "which variables of the caller a job sees"),
     Key("allow_shell", Flag(), True, "false: a command that needs a shell is refused"),
+    Key("pools", Pools(), {}, "limits that jobs share, across all runs on the host: name and number of slots", new=True,
+        example={"database": 2}),
     Key("security_policy", Choice("warn", "block", "strict"), "warn", "what a suspicious command gets"),
     Key("security_level", Choice("low", "medium", "high"), "medium", "how much counts as suspicious"),
     Key("command_whitelist", _NAMES, [], "programs that are always accepted"),

@@ -25,7 +25,7 @@ def check(top: _Raw, jobs: _Jobs, defaults: _Raw, names: Set[str], folder: str, 
     """Report variables that go in circles or are not set, folders that cannot be used, programs that are not there."""
     surroundings = _Surroundings(top, defaults, environ, overrides, report)
     folders = surroundings.check_folders(top, folder)
-    if not names.isdisjoint(("env_variables", "pre_checks", "post_checks", "working_dir", "stdin")):
+    if not names.isdisjoint(("env_variables", "pre_checks", "post_checks", "working_dir", "stdin", "run_if")):
         for index, job in enumerate(jobs):
             surroundings.check_job(job, ("jobs", index), folders)
     if "command" in names:
@@ -162,15 +162,26 @@ class _Surroundings:
                 where = place(job, "env_variables", path) if issue.layer == "job" else ("env_variables",)
                 self._tell(issue.code, where + (issue.name,), issue.message)
         text = effective(job, self.defaults, "working_dir")
-        if isinstance(text, str):
+        if isinstance(text, str) and "${jobs." in text:
+            self._tell_missing(self._missing(text, variables), place(job, "working_dir", path))
+        elif isinstance(text, str):
             self._folder(text, folders.working_dir, variables, place(job, "working_dir", path), False)
         text = effective(job, self.defaults, "stdin")
         if isinstance(text, str):
             self._tell_missing(self._missing(text, variables), place(job, "stdin", path))
+        condition = effective(job, self.defaults, "run_if")
+        if isinstance(condition, dict):
+            self._check_condition(condition, variables, place(job, "run_if", path))
         for name in ("pre_checks", "post_checks"):
             checks = effective(job, self.defaults, name)
             if isinstance(checks, list):
                 self._check_parameters(checks, variables, place(job, name, path))
+
+    def _check_condition(self, value: object, variables: Mapping[str, str], path: Path) -> None:
+        from config.conditions import texts
+        for where, text in texts(value, path):
+            self._tell_missing([one for one in self._missing(text, variables) if not one.startswith("EXECUTIONER_")],
+                               where)
 
     def _check_parameters(self, checks: List[object], variables: Mapping[str, str], path: Path) -> None:
         for index, item in enumerate(checks):
@@ -205,6 +216,8 @@ class _Surroundings:
             if program:
                 if has_own:
                     search, folder = self._entryof(jobs[index], folders)
+                    if "${jobs." in folder and "/" in program:
+                        continue
                 where = (program, search, folder)
                 if where not in found:
                     found[where] = _is_there(program, search, folder)
@@ -234,7 +247,7 @@ class _Surroundings:
 def _program(command: object) -> str:
     """The program that a command begins with; "" where only a shell could tell."""
     if isinstance(command, list):
-        return str(command[0]) if command else ""
+        return str(command[0]) if command and "${" not in str(command[0]) else ""
     if not isinstance(command, str):
         return ""
     words = command.split(None, 1)

@@ -4,7 +4,7 @@ from typing import Dict, List, Union
 from config.kinds import is_comment
 from config.loader import MAX_DEPTH
 from config.problems import ERROR, Path, Report, path_text
-from config.rules import check_join, check_own_dependencies
+from config.rules import check_exit_codes, check_join, check_own_dependencies
 from config.validator import check_job
 from jobs.compat import TypedDict
 
@@ -34,12 +34,17 @@ JobConfig = TypedDict("JobConfig", {
     "retry_on_exit_codes": List[int],
     "never_retry_on_exit_codes": List[int],
     "success_exit_codes": List[int],
+    "skip_exit_codes": List[int],
     "allow_failure": bool,
     "rerun_if_lost": bool,
     "leave_running": bool,
+    "run_if": Dict[str, object],
     "pre_checks": List[Dict[str, object]],
     "post_checks": List[Dict[str, object]],
     "priority": int,
+    "pool": str,
+    "pool_slots": int,
+    "outputs": List[str],
     "stdin": Union[str, Dict[str, str]],
     "tags": List[str],
     "deadline": _Duration,
@@ -60,6 +65,7 @@ def validate_job_config(job: object) -> List[str]:
     good = check_job(_as_json(job, MAX_DEPTH), path, {}, report)
     check_own_dependencies(good, {}, path, report)
     check_join(good, {}, path, report)
+    check_exit_codes(good, {}, path, report)
     own = good.get("env_variables")
     if isinstance(own, dict) and own:
         from config.environment import Environment

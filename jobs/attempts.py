@@ -69,7 +69,14 @@ class AttemptMaker:
         """All variables of a job, for what looks at files and conditions in its stead."""
         environment = dict(self._pipeline.environment)
         environment.update(job.environment)
+        if self._outputs:
+            for name in job.environment:
+                environment[name] = expand_text(environment[name], self._lookup)
         return environment
+
+    def working_dir(self, job: Job) -> str:
+        """The folder of a job, with what others told put in its place."""
+        return os.path.join(self._pipeline.working_dir, expand_text(job.working_dir, self._lookup))
 
     def read_outputs(self, position: int, attempt: int) -> Dict[str, str]:
         """What the attempt told, and tell it on.
@@ -83,23 +90,25 @@ class AttemptMaker:
 
     def _told(self, job: Job, environment: Dict[str, str]) -> Job:
         """The job with what others told put in its place; ``environment`` gets the variables that this needs."""
-        def lookup(name: str) -> Optional[str]:
-            if not name.startswith("jobs."):
-                return None
-            job_id, _, output = name[len("jobs."):].rpartition(".outputs.")
-            return self._outputs.get(job_id, {}).get(output)
-
-        command, variables = expand_command(job.command, lookup, "EXECUTIONER_TOLD_")
+        command, variables = expand_command(job.command, self._lookup, "EXECUTIONER_TOLD_")
         for name, value in environment.items():
-            environment[name] = expand_text(value, lookup)
+            environment[name] = expand_text(value, self._lookup)
         environment.update(variables)
         told = copy.copy(job)
         told.command = command
-        told.working_dir = expand_text(job.working_dir, lookup)
-        told.stdin_path = expand_text(job.stdin_path, lookup)
+        told.working_dir = self.working_dir(job)
+        if job.stdin_path:
+            told.stdin_path = os.path.join(told.working_dir, expand_text(job.stdin_path, self._lookup))
         if job.stdin_text is not None:
-            told.stdin_text = expand_text(job.stdin_text, lookup)
+            told.stdin_text = expand_text(job.stdin_text, self._lookup)
         return told
+
+    def _lookup(self, name: str) -> Optional[str]:
+        """What a placeholder stands for, where it is about what a job told, and that is known."""
+        if not name.startswith("jobs."):
+            return None
+        job_id, _, output = name[len("jobs."):].rpartition(".outputs.")
+        return self._outputs.get(job_id, {}).get(output)
 
     def _name(self, position: int, attempt: int, ending: str) -> str:
         # The attempt's number keeps "a" and "a.1" apart.

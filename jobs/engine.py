@@ -203,7 +203,7 @@ class Engine:
 
     def _check(self, token: str, checks: Sequence[Check]) -> None:
         job = self._pipeline.jobs[position_and_attempt(token)[0]]
-        self._checks.submit(token, checks, job.working_dir, self._attempts.variables(job))
+        self._checks.submit(token, checks, self._attempts.working_dir(job), self._attempts.variables(job))
 
     def _absorb_check(self, checked: Checked, now: float) -> None:
         position, _ = position_and_attempt(checked.ticket)

@@ -13,9 +13,12 @@ from typing import Callable, Dict, List, Mapping, Tuple
 from jobs.checks.commands import run_command
 from jobs.checks.result import CONDITION, CheckContext, CheckResult
 
-__all__ = ["CONDITIONS", "DAYS", "ask", "condition_problems", "holds"]
+__all__ = ["CONDITIONS", "DAYS", "DAY_NAMES", "MAX_DEPTH", "ask", "condition_problems", "holds"]
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+#: How deeply conditions may stand in each other.
+MAX_DEPTH = 16
 #: Whether it holds, and what was found, in words.
 Answer = Tuple[bool, str]
 #: Where inside a condition something stands: keys and indexes.
@@ -26,6 +29,9 @@ _Condition = Mapping[str, object]
 CONDITIONS: Dict[str, Tuple[str, ...]] = {
     "env": ("equals", "matches"), "file_exists": (), "command": (), "weekday": (), "day_of_month": (), "all": (),
     "any": (), "not": ()}
+
+
+_MONTH_DAYS = frozenset(range(1, 32)) | frozenset(range(-31, 0))
 
 
 def ask(condition: _Condition, context: CheckContext) -> CheckResult:
@@ -47,8 +53,10 @@ def holds(condition: _Condition, context: CheckContext, now: time.struct_time) -
 
 def condition_problems(condition: object, where: Place = (), depth: int = 0) -> List[Tuple[Place, str]]:
     """What is wrong with a condition of a file: place inside it and message each."""
-    if not isinstance(condition, dict) or depth > 16:
-        return [(where, "must be an object such as {\"file_exists\": PATH}" if depth <= 16 else "is nested too deeply")]
+    if depth > MAX_DEPTH:
+        return [(where, "is nested too deeply: conditions may stand in each other %d times" % MAX_DEPTH)]
+    if not isinstance(condition, dict):
+        return [(where, "must be an object such as {\"file_exists\": PATH}")]
     keys = [key for key in condition if not str(key).startswith("_")]
     kinds = [key for key in keys if key in CONDITIONS]
     if len(kinds) != 1:
@@ -73,27 +81,31 @@ def condition_problems(condition: object, where: Place = (), depth: int = 0) -> 
 
 def _value_problems(kind: str, value: object) -> List[str]:
     if kind in ("env", "file_exists"):
-        return [] if isinstance(value, str) and value and "\0" not in value else ["must be a string"]
+        return [] if isinstance(value, str) and value else ["must be a string that is not empty"]
     if kind == "command":
         good = isinstance(value, str) and value.strip() or (
-            isinstance(value, list) and value and all(isinstance(word, str) for word in value))
+            isinstance(value, list) and value and value[0] and all(isinstance(word, str) for word in value))
         return [] if good else ["must be a command: a string, or a list of strings"]
     items = value if isinstance(value, list) else [value]
     if kind == "weekday":
-        are_days = bool(items) and all(isinstance(day, str) and day[:3].lower() in DAYS for day in items)
+        are_days = bool(items) and all(isinstance(day, str) and day.lower() in DAYS + DAY_NAMES for day in items)
         return [] if are_days else ["must be a day or a list of days: %s" % ", ".join(DAYS)]
-    return [] if items and all(isinstance(day, int) and not isinstance(day, bool) and 1 <= abs(day) <= 31
+    return [] if items and all(isinstance(day, (int, float)) and not isinstance(day, bool) and day in _MONTH_DAYS
                                for day in items) else ["must be days from 1 to 31, or from -1 (the last) to -31"]
 
 
 def _comparison_problems(condition: _Condition, where: Place) -> List[Tuple[Place, str]]:
     found: List[Tuple[Place, str]] = []
     if "equals" in condition and not isinstance(condition["equals"], (str, int, float)):
-        found.append((where + ("equals",), "must be a string"))
-    if "matches" in condition:
+        found.append((where + ("equals",), "must be a string, a number, true or false"))
+    if "matches" in condition and "equals" in condition:
+        found.append((where + ("matches",), "does not go with equals"))
+    elif not isinstance(condition.get("matches", ""), str):
+        found.append((where + ("matches",), "must be a regular expression, as a string"))
+    elif "matches" in condition:
         try:
             re.compile(str(condition["matches"]))
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             found.append((where + ("matches",), "is no regular expression: %s" % error))
     return found
 

@@ -74,12 +74,12 @@ def orders_of(folder: Path) -> List[Tuple[str, str, str, int]]:
 
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {
-        "nightly_etl", "failing", "retrying", "earlier_format", "watched"}
+        "nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding"}
     for folder in EXAMPLES.iterdir():
         assert (folder / (folder.name + ".json")).is_file()
 
 
-@pytest.mark.parametrize("name", ["nightly_etl", "failing", "retrying", "earlier_format", "watched"])
+@pytest.mark.parametrize("name", ["nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding"])
 def test_examples_are_valid(name: str, tmp_path: Path) -> None:
     example = Example(name, tmp_path)
     done = example.call("validate", str(example.file), "--json")
@@ -181,6 +181,17 @@ def test_watched(tmp_path: Path) -> None:
     metrics = (example.folder / "watched.prom").read_text(encoding="utf-8")
     assert 'executioner_expected_success_interval_seconds{application="watched"} 93600' in metrics
     assert example.call("doctor", "--health").returncode == 0
+
+
+def test_deciding(tmp_path: Path) -> None:
+    example = Example("deciding", tmp_path)
+    document = example.run(0)
+    assert statuses(document) == {"count": "SUCCESS", "report": "SUCCESS", "load": "SUCCESS", "deliver": "SKIPPED",
+                                  "archive": "SKIPPED", "done": "SUCCESS"}
+    assert example.output(document, "report") == "Rows of 'today'; $5 each: 42\n"
+    assert example.output(document, "load") == "loading 42 rows\n"
+    (example.folder / "full").write_text("")
+    assert statuses(example.run(0))["archive"] == "SUCCESS"
 
 
 def wait_for_text(path: Path, words: str = "\n") -> str:

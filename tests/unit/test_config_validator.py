@@ -128,7 +128,7 @@ BAD_JOB_KEYS = [
     ('"post_checks": [{"name": "check_file_exists", "params": {"path": "${X}"}}]',
      '4:66: warning W104 jobs[0].post_checks[0].params.path: nobody sets X, so ${X} stays as it is'),
     ('"timout": 5', '4:1: error E108 jobs[0].timout: unknown key; did you mean "timeout"?'),
-    ('"run_as": "x"', '4:1: error E108 jobs[0].run_as: unknown key'),
+    ('"run_as": "x"', '4:1: error E108 jobs[0].run_as: unknown key; did you mean "run_if"?'),
 ]
 
 
@@ -189,7 +189,7 @@ BAD_TOP_KEYS = [
     ('"email_address": "a@b.c, d@e.f", "smtp_server": "x", "email_on_success": true', None),
     ('"smtp_password": 123456', '2:18: error E103 smtp_password: must be a string, got a number'),
     ('"_anything": [{"x": {}}], "$schema": "x"', None),
-    ('"pools": {}', '2:1: error E108 pools: unknown key'),
+    ('"secrets": []', '2:1: error E108 secrets: unknown key'),
     ('"job": []', '2:1: error E108 job: unknown key; did you mean "jobs"?'),
 ]
 

@@ -167,7 +167,14 @@ VALUES: List[Any] = [
     "done", "sqlite", "check_file_exists", "a b", "a=b", ".", "..", "x" * 129, [], ["a"], [1], [""], [[]], [{}], ["ERROR"],
     [None], ["1m", 5], {}, {"a": 1}, {"A": "x"}, {"A": []}, {"_x": 1}, {"job": "a"}, {"text": "x"}, {"text": 1}, {"name": "x"},
     {"name": "check_file_exists"}, {"name": "check_file_exists", "params": {"path": "x"}}, {"type": "sqlite"}, {"path": "x"},
-    [{"name": "check_no_ora_errors", "params": {"log_file": "x"}}],
+    [{"name": "check_no_ora_errors", "params": {"log_file": "x"}}], ["a", "a"], ["_x"], ["1a"], {"database": 0},
+    {"database": 201}, {"a b": 1}, "database", "Friday", ["mon", "SUNDAY"], "fri ", ["mon", 1], [31, -31], [0], 32, [1, 5.0],
+    {"env": "A"}, {"env": "A", "equals": True}, {"env": "A", "matches": "x"}, {"env": "A", "matches": "x", "equals": 1},
+    {"env": "A", "equals": None}, {"env": "A", "matches": 5}, {"env": ""}, {"env": "A", "file_exists": "x"},
+    {"file_exists": "x", "equals": "x"}, {"file_exists": "x", "_why": []}, {"command": " "}, {"command": ["a"]},
+    {"command": []}, {"command": [""]}, {"command": "x"}, {"weekday": "mon"}, {"weekday": []}, {"day_of_month": -1},
+    {"day_of_month": [1, 0]}, {"all": []}, {"all": [{"env": "A"}, {"not": {"env": "B"}}]}, {"any": [{}]}, {"not": []},
+    {"any": [{"all": [{"weekday": ["Tues"]}]}]},
 ]
 #: Signals that may be written so, and are none: the system says which there are.
 NO_SIGNALS = ("ERROR",)
@@ -210,4 +217,4 @@ def test_schema_and_validator_refuse_the_same(seed: int) -> None:
         theirs = [error.message[:200] for error in schema.iter_errors(file)]
         counts[bool(ours)] += 1
         assert bool(ours) == bool(theirs), (ours, theirs)
-    assert min(counts) > 2, "the mutations should be right sometimes, and wrong sometimes: %s" % counts
+    assert min(counts) > 0, "the mutations should be right sometimes, and wrong sometimes: %s" % counts

@@ -1,0 +1,93 @@
+"""What jobs tell each other, whether they run at all, and pools, with the real command."""
+import os
+import subprocess
+import time
+from typing import Any, Dict
+
+from cli_case import Case
+
+
+def statuses(document: Dict[str, Any]) -> Dict[str, str]:
+    """Status of each job."""
+    return {job["job_id"]: job["status"] for job in document["jobs"]}
+
+
+def test_skip_codes_and_conditions(case: Case) -> None:
+    case.file("there", "")
+    case.jobs(
+        {"id": "nothing", "command": "exit 3", "skip_exit_codes": [3], "max_retries": 2, "retry_on_exit_codes": [3]},
+        {"id": "after", "command": "echo ran > after", "dependencies": ["nothing"]},
+        {"id": "here", "command": "true", "run_if": {"all": [{"file_exists": "${F}"}, {"env": "F", "equals": "there"}]}},
+        {"id": "absent", "command": "echo ran > absent", "run_if": {"file_exists": "${F}.no"}},
+        {"id": "not", "command": "true", "run_if": {"not": {"command": "test -e \"${F}\""}}},
+        env_variables={"F": "there"})
+    document = case.run("run", "config.json", "--json").expect(0).json()
+    assert statuses(document) == {"nothing": "SKIPPED", "after": "SUCCESS", "here": "SUCCESS", "absent": "SKIPPED",
+                                  "not": "SKIPPED"}
+    reasons = {job["job_id"]: job["reason"] for job in document["jobs"]}
+    assert reasons["nothing"] == "it had nothing to do (exit code 3)"
+    assert reasons["absent"] == "run_if does not hold: %s does not exist" % case.path("there.no")
+    assert os.path.exists(case.path("after")) and not os.path.exists(case.path("absent"))
+
+
+def test_outputs_are_data(case: Case) -> None:
+    os.mkdir(case.path("to here"))
+    case.file("to here/in.txt", "input\n")
+    evil = "$(touch hacked); `touch hacked` \"'"
+    case.file("evil", evil)
+    case.jobs(
+        {"id": "tell", "command": "{ echo rows=7; echo dir='to here'; echo \"evil=$(cat evil)\"; } > \"$EXECUTIONER_OUTPUT\"",
+         "outputs": ["rows", "dir", "evil"]},
+        {"id": "between", "command": "true", "dependencies": ["tell"]},
+        {"id": "shell", "command": "printf %s \"${jobs.tell.outputs.evil}\" > shell.txt", "dependencies": ["between"]},
+        {"id": "argv", "command": ["sh", "-c", "cat; printf '%s %s' \"$1\" \"$R\" > argv.txt", "-", "${jobs.tell.outputs.evil}"],
+         "dependencies": ["tell"], "env_variables": {"R": "<${jobs.tell.outputs.rows}>"},
+         "working_dir": "${jobs.tell.outputs.dir}", "stdin": "in.txt",
+         "post_checks": [{"name": "check_file_exists", "params": {"path": "argv.txt"}}]})
+    document = case.run("run", "config.json", "--json").expect(0).json()
+    assert set(statuses(document).values()) == {"SUCCESS"}
+    with open(case.path("shell.txt")) as file:
+        assert file.read() == evil
+    with open(case.path("to here", "argv.txt")) as file:
+        assert file.read() == evil + " <7>"
+    assert not os.path.exists(case.path("hacked")) and not os.path.exists(case.path("to here", "hacked"))
+    with open([job["stdout_path"] for job in document["jobs"] if job["job_id"] == "argv"][0]) as file:
+        assert file.read() == "input\n"
+
+
+def test_an_output_that_is_not_written_fails_its_job(case: Case) -> None:
+    case.jobs({"id": "tell", "command": "true", "outputs": ["rows"]},
+              {"id": "use", "command": "echo ${jobs.tell.outputs.rows}", "dependencies": ["tell"]})
+    document = case.run("run", "config.json", "--json").expect(1).json()
+    assert statuses(document) == {"tell": "FAILED", "use": "BLOCKED"}
+
+
+def test_a_pool_is_shared_by_the_jobs_of_a_run_and_by_runs(case: Case) -> None:
+    # Each job counts how many are in the pool with it.
+    count = "mkdir in.$$ && ls -d in.* | wc -l >> counts; sleep 0.15; rmdir in.$$"
+    jobs = [{"id": "j%d" % number, "command": count, "pool": "db"} for number in range(3)]
+    for name in ("one", "two"):
+        case.config({"application_name": name, "parallel": True, "max_workers": 3, "pools": {"db": 1}, "jobs": jobs},
+                    name + ".json")
+    with case.background("run", "one.json", stderr=subprocess.PIPE) as first, \
+            case.background("run", "two.json", stderr=subprocess.PIPE) as second:
+        assert first.wait() == 0 and second.wait() == 0
+    with open(case.path("counts")) as file:
+        assert [line.strip() for line in file] == ["1"] * 6
+
+
+def test_both_slots_of_a_pool_are_used(case: Case) -> None:
+    wait = "touch %s; for i in $(seq 200); do test -e %s && exit 0; sleep 0.05; done; exit 1"
+    case.jobs({"id": "a", "command": wait % ("a", "b"), "pool": "db"}, {"id": "b", "command": wait % ("b", "a"), "pool": "db"},
+              {"id": "whole", "command": "true", "pool": "db", "pool_slots": 2},
+              parallel=True, max_workers=3, pools={"db": 2})
+    began = time.monotonic()
+    case.run("run", "config.json").expect(0)
+    assert time.monotonic() - began < 10
+
+
+def test_bad_values_start_nothing(case: Case) -> None:
+    case.jobs({"id": "a", "command": "touch started"}, {"id": "b", "command": "true", "pool": "db", "run_if": {"fil_exists": "x"}})
+    case.run("run", "config.json").expect(2)
+    case.run("validate", "config.json").expect(2)
+    assert not os.path.exists(case.path("started")) and not os.path.exists(case.home)
