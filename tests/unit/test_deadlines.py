@@ -63,6 +63,7 @@ def test_a_chain_is_added_up() -> None:
     assert late(jobs, usual, 1100.0) == []
     # It runs longer than usual, and everything behind it moves.
     assert late(jobs, usual, 1700.0) == []
+    assert expected_ends(WATCHED, jobs, usual, 1700.0)["a"].end_at == 1700.0
     found = late(jobs, usual, 1750.0)
     assert [one[:2] for one in found] == [("c", False)]
     assert found[0][2][1:] == ["expected to end 50 s after it, by earlier runs",

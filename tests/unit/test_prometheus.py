@@ -79,6 +79,16 @@ def test_counters_survive_pruning(history: History) -> None:
         line for line in after.splitlines() if "_total" in line]
 
 
+def test_what_was_kept_from_an_earlier_run_is_not_counted_again(history: History) -> None:
+    from db_samples import job_ended, new_run, pipeline, places, run_ended, whole_job
+    run_id = history.create_run(new_run(20, settled=[job_ended(0, reason="kept from run 1", attempts=0)]),
+                                pipeline("resumed", 2), places)
+    history.journal(run_id).commit(whole_job(run_id, 1) + [run_ended(run_id)])
+    text = render(families_of(history, "1.2", 5000.0))
+    assert value_of(text, 'executioner_jobs_total{application="resumed",status="success"}') == "1"
+    assert value_of(text, 'executioner_attempts_total{application="resumed"}') == "1"
+
+
 def test_promtool_has_nothing_against_it(history: History) -> None:
     if shutil.which("promtool") is None:
         pytest.skip("not run: promtool is not installed")
