@@ -3,6 +3,7 @@ from pathlib import Path
 
 from db.figures import totals
 from db.history import History
+from db.interface import DatabaseInterface
 from db.migration import apply_pending
 from db.migrations import MIGRATIONS
 from db.outbox import Outbox
@@ -13,8 +14,7 @@ from db_samples import finished_run
 def test_a_history_of_schema_1(tmp_path: Path) -> None:
     path = str(tmp_path / "history.db")
 
-    def build(database: object) -> None:
-        assert isinstance(database, SQLiteAdapter)
+    def build(database: DatabaseInterface) -> None:
         apply_pending(database, MIGRATIONS[:1])
         database.execute("INSERT INTO meta (name, value) VALUES ('home_uuid', 'u')")
         database.execute("INSERT INTO configurations VALUES ('h', '{}')")
