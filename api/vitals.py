@@ -1,10 +1,11 @@
 """What ``/health`` looks at: the checks of ``monitoring.health``, made at most once a second for all who ask."""
-import os
 import threading
 import time
 from typing import List
 
 from api.service import Check
+from jobs.system import SystemClock
+from monitoring.health import check_health
 
 __all__ = ["Vitals"]
 
@@ -34,4 +35,5 @@ class Vitals:
             return self._made
 
     def _make(self) -> List[Check]:
-        return [Check("home", os.access(self._home, os.W_OK | os.X_OK), self._home)]
+        return [Check(one.name, one.ok, "%s: %s" % (one.application, one.found) if one.application else one.found)
+                for one in check_health(self._home, self._history_path, SystemClock().wall())]

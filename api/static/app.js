@@ -42,7 +42,7 @@ class Context {
 function drawBar() {
   const at = location.hash.slice(2).split(/[/?]/)[0];
   const item = (href, text, names) => el("a", { href, class: "nav", "aria-current": names.includes(at) ? "page" : null }, text);
-  clear(bar, el("a", { class: "brand", href: "#/" }, el("img", { src: "/static/icon.svg", alt: "", width: 26, height: 26 }), el("span", {}, "Executioner")),
+  clear(bar, el("a", { class: "brand", href: "#/", "aria-label": "Executioner" }, el("img", { src: "/static/icon.svg", alt: "", width: 26, height: 26 }), el("span", {}, "Executioner")),
     session.me ? el("nav", { "aria-label": "Pages" }, item("#/", "Applications", ["", "applications"]), item("#/runs", "Runs", ["runs", "compare"])) : null,
     el("span", { class: "spacer" }), themeButton(),
     session.me ? el("span", { class: "who", title: "role: " + session.me.role }, session.me.name) : null,

@@ -124,7 +124,7 @@ export class GraphView {
     const words = (LIVE.has(job.status) ? statusWord(job.status) : job.attempts ? durationText(job.duration) : statusWord(job.status)) + tries + (job.held ? " · held" : "");
     if (node.words) node.words.textContent = words.length > 26 ? words.slice(0, 25) + "…" : words;
     const told = job.job_id + ": " + statusWord(job.status) + (job.reason ? ", " + job.reason : "");
-    node.root.setAttribute("aria-label", told);
+    // The element "title" is both what a pointer is told and the name for a screen reader.
     node.hint.textContent = told + (job.description ? "\n" + job.description : "");
   }
 

@@ -11,7 +11,7 @@ import time
 from typing import List, Optional
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path[:0] = [ROOT, os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "browser")]
+sys.path[:0] = [ROOT, os.path.join(ROOT, "tests")]
 
 from demo_home import fill, pages  # noqa: E402
 

@@ -1,0 +1,217 @@
+"""People at the dashboard: a run that fails, is tried again, and is resumed from the page; reading, keys, sizes."""
+import json
+import os
+import subprocess
+import time
+from typing import Any
+
+import pytest
+
+import demo_home
+from browser_case import Tab
+from db_samples import finished_run
+
+AXE = [os.environ.get("AXE_CORE", ""), "/tmp/axe/node_modules/axe-core/axe.min.js", "node_modules/axe-core/axe.min.js"]
+
+
+def run(site: Any, jobs: "list[dict[str, Any]]", **top: Any) -> None:
+    """Run a configuration of the application ``shop`` once."""
+    path = os.path.join(site.folder, "shop.json")
+    with open(path, "w") as out:
+        json.dump(dict(top, application_name="shop", parallel=True, max_workers=3, jobs=jobs), out)
+    os.chmod(path, 0o600)
+    launcher = site.server.tend.__self__
+    subprocess.run(launcher._command + ["run", path, "--quiet"], env=launcher._environ, stderr=subprocess.DEVNULL)
+
+
+def test_a_token_is_asked_for(tab: Any) -> None:
+    page = tab.page
+    page.goto(tab.origin)
+    page.wait_for_selector(".login")
+    page.keyboard.type("wrong")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=This token is not known here.")
+    page.get_by_label("Token").fill(tab.site.reader)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Nothing has run yet")
+    assert page.evaluate("localStorage.length") == 0 and page.evaluate("document.cookie") == ""
+    page.get_by_role("button", name="Leave").click()
+    page.wait_for_selector(".login")
+
+
+def test_a_run_that_fails_is_tried_again_and_resumed(tab: Any) -> None:
+    mended = os.path.join(tab.site.folder, "mended")
+    run(tab.site, [
+        {"id": "extract", "command": "echo rows"},
+        {"id": "load", "dependencies": ["extract"], "max_retries": 1, "retry_delay": 0.1,
+         "command": "echo 'no such table: orders' >&2; test -e %s" % mended},
+        {"id": "report", "command": "echo done", "dependencies": ["load"]}])
+    page = tab.enter()
+    page.get_by_role("link", name="shop", exact=True).click()
+    page.wait_for_selector("h1:has-text('shop')")
+    page.get_by_role("link", name="#1").click()
+    page.wait_for_selector(".pill:has-text('failed')")
+    page.locator("[data-job=load]").click()
+    page.wait_for_selector(".side-panel h2:has-text('load')")
+    page.wait_for_selector(".side-panel .log:has-text('no such table: orders')")
+    assert page.locator(".tries-table tbody tr").count() == 2
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".side-panel", state="hidden")
+    open(mended, "w").close()
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_label("Why (optional)").fill("table is there now")
+    page.get_by_role("dialog").get_by_role("button", name="Resume").click()
+    page.wait_for_selector("h1:has-text('#2')")
+    page.wait_for_selector(".pill:has-text('succeeded')")
+    page.get_by_role("tab", name="Jobs").click()
+    page.wait_for_selector(".job-row >> nth=2")
+    page.get_by_role("tab", name="Journal").click()
+    page.wait_for_selector("text=table is there now")
+    page.get_by_role("tab", name="Timeline").click()
+    page.wait_for_selector(".timeline-row")
+
+
+def test_a_live_run_is_watched_and_cancelled(tab: Any) -> None:
+    run(tab.site, [{"id": "first", "command": "true"}])
+    go = os.path.join(tab.site.folder, "go")
+    open(go, "w").close()
+    with open(os.path.join(tab.site.folder, "shop.json"), "w") as out:
+        json.dump({"application_name": "shop", "jobs": [
+            {"id": "first", "command": "echo one; while test -e %s; do sleep 0.02; done; echo two" % go},
+            {"id": "second", "command": "sleep 60", "dependencies": ["first"]}]}, out)
+    page = tab.enter()
+    page.get_by_role("button", name="Run").click()
+    page.get_by_role("button", name="Run it").click()
+    page.wait_for_selector("h1:has-text('#2')")
+    page.wait_for_selector(".node.s-RUNNING[data-job=first]")
+    page.locator("[data-job=first]").click()
+    page.wait_for_selector(".log:has-text('one')")
+    os.unlink(go)
+    page.wait_for_selector(".log:has-text('two')")
+    page.wait_for_selector(".node.s-SUCCESS[data-job=first]")
+    page.wait_for_selector(".node.s-RUNNING[data-job=second]")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel the run").click()
+    page.wait_for_selector(".page-head .pill:has-text('cancelled')")
+    deadline = time.monotonic() + 5
+    while tab.site.server.tend() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def test_a_reader_sees_no_acts(tab: Any) -> None:
+    with tab.site.history() as history:
+        finished_run(history, 1)
+    page = tab.enter("#/runs/1", tab.site.reader)
+    page.wait_for_selector(".node")
+    assert page.get_by_role("button", name="Run again").count() == 0
+    page.goto(tab.origin + "#/")
+    page.wait_for_selector(".app")
+    assert page.get_by_role("button", name="Run").count() == 0
+
+
+def test_hold_and_release(tab: Any) -> None:
+    with tab.site.history() as history:
+        finished_run(history, 1)
+    page = tab.enter("#/runs/1/jobs/job1")
+    page.get_by_role("button", name="Hold").click()
+    page.get_by_role("dialog").get_by_role("button", name="Hold").click()
+    page.wait_for_selector("text=Held by operator (token)")
+    page.get_by_role("button", name="Release").click()
+    page.get_by_role("dialog").get_by_role("button", name="Release").click()
+    page.wait_for_selector(".side-note", state="hidden")
+
+
+def test_history_filters_and_compare(tab: Any) -> None:
+    with tab.site.history() as history:
+        for number in range(1, 131):
+            finished_run(history, number, "nightly" if number % 2 else "weekly")
+    page = tab.enter("#/runs")
+    page.wait_for_selector(".runs tbody tr >> nth=99")
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    page.wait_for_selector(".runs tbody tr >> nth=129")
+    page.get_by_label("Application").fill("weekly")
+    page.get_by_role("button", name="Filter").click()
+    page.wait_for_function("document.querySelectorAll('.runs tbody tr').length === 65")
+    page.get_by_label("Compare run 130").check()
+    page.get_by_label("Compare run 128").check()
+    page.get_by_role("link", name="Compare two").click()
+    page.wait_for_selector("h1:has-text('Run 128 and run 130')")
+    page.wait_for_selector(".compare-row >> nth=2")
+
+
+def test_keys_alone(tab: Any) -> None:
+    with tab.site.history() as history:
+        os.makedirs(os.path.join(tab.site.home, "logs"))
+        run_id = demo_home.record_run(history, tab.site.home, "etl", demo_home.ETL, time.time() - 900, 1, ["load"])
+    page = tab.enter("#/runs/%d" % run_id)
+    page.wait_for_selector(".node")
+    page.get_by_role("tab", name="Graph").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.textContent") == "Timeline"
+    page.keyboard.press("ArrowLeft")
+    page.locator(".node[tabindex='0']").focus()
+    page.keyboard.press("ArrowRight")
+    name = page.evaluate("document.activeElement.dataset.job")
+    assert name in ("fetch_orders", "fetch_customers", "fetch_rates")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".side-panel h2:has-text('%s')" % name)
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".side-panel", state="hidden")
+    page.wait_for_function("document.activeElement.dataset.job === '%s'" % name)
+
+
+def test_the_theme_can_be_switched_and_stays(tab: Any) -> None:
+    page = tab.enter()
+    before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Switch to dark").click()
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.reload()
+    page.wait_for_selector("h1")
+    assert before != dark == page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 390])
+def test_nobody_is_kept_out(browser: Any, site: Any, scheme: str, width: int) -> None:
+    script = next((path for path in AXE if path and os.path.exists(path)), None)
+    if script is None:
+        pytest.skip("not run: axe-core is missing (npm i axe-core; AXE_CORE=.../axe.min.js)")
+    os.makedirs(os.path.join(site.home, "logs"))
+    found = demo_home.fill(site.home, time.time())
+    opened = Tab(browser, site, viewport={"width": width, "height": 850}, color_scheme=scheme)
+    source = open(script).read()
+    problems = []
+    for name, address, view in demo_home.pages(found):
+        page = opened.enter(address)
+        page.reload()
+        page.wait_for_selector(".tab" if name.startswith("run_") else ".app, .runs, .compare-row")
+        if view:
+            page.click("#tab-" + view)
+        page.wait_for_timeout(300)
+        page.evaluate(source)
+        result = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
+        problems += ["%s: %s: %s" % (name, one["id"], one["nodes"][0]["html"][:160]) for one in result["violations"]]
+        width_of_page = page.evaluate("document.documentElement.scrollWidth")
+        if width_of_page > width:
+            problems.append("%s is %d wide" % (name, width_of_page))
+    opened.context.close()
+    assert not problems, "\n".join(problems)
+    assert not opened.complaints
+
+
+def test_a_run_of_many_jobs_is_quick(tab: Any) -> None:
+    with tab.site.history() as history:
+        finished_run(history, 1, "huge", jobs=5000)
+    page = tab.enter()
+    began = time.monotonic()
+    page.goto(tab.origin + "#/runs/1")
+    page.wait_for_selector(".job-row >> nth=5")
+    assert time.monotonic() - began < 6
+    assert page.locator(".job-row").count() < 80
+    page.get_by_role("tab", name="Timeline").click()
+    page.wait_for_selector(".timeline-row >> nth=5")
+    assert page.locator(".timeline-row").count() < 80
+    page.get_by_role("tab", name="Graph").click()
+    page.wait_for_selector(".node")
+    assert page.locator(".node").count() <= 400
