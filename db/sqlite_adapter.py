@@ -149,16 +149,23 @@ class SQLiteAdapter(SQLiteStatements):
         :raises DatabaseError: where the copy cannot be made; ``target`` is as it was then
         """
         with replaced_by(os.path.abspath(target)) as temporary:
-            # New in Python 3.7.
-            by_connection = getattr(self._live(), "backup", None)
-            if by_connection is not None:
-                copy_by_connection(by_connection, temporary)
-            else:
-                with self.exclusive():
-                    if self._journal_mode == "wal" and not self.checkpoint():
-                        raise refusal(self._path, "locked", "a reader keeps its log in use")
-                    copy_by_child(self._path, temporary)
-            finish_copy(temporary)
+            self.copy_to(temporary)
+
+    def copy_to(self, path: str) -> None:
+        """Fill an empty file with a copy of the whole database, and read it from end to end. Not made durable here.
+
+        :raises DatabaseError: where that fails
+        """
+        # New in Python 3.7.
+        by_connection = getattr(self._live(), "backup", None)
+        if by_connection is not None:
+            copy_by_connection(by_connection, path)
+        else:
+            with self.exclusive():
+                if self._journal_mode == "wal" and not self.checkpoint():
+                    raise refusal(self._path, "locked", "a reader keeps its log in use")
+                copy_by_child(self._path, path)
+        finish_copy(path)
 
     def prepare_migration(self, version: int) -> Optional[str]:
         """Back the file up beside itself."""

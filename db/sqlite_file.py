@@ -12,11 +12,13 @@ from typing import Dict, Optional, Tuple
 from db.sqlite_errors import refusal
 from jobs.exceptions import DatabaseError
 
-__all__ = ["APPLICATION_ID", "FileKey", "claim", "file_uri", "is_left_from_before_boot", "is_there",
+__all__ = ["APPLICATION_ID", "FileKey", "UNFINISHED", "claim", "file_uri", "is_left_from_before_boot", "is_there",
            "network_file_system", "refuse_lone_log", "release", "side_file_size"]
 
 #: ``EXEC``: what ``file`` and we find at offset 68 of our databases.
 APPLICATION_ID = 0x45584543
+#: Ending of the mark that lies beside a database while another file takes its place.
+UNFINISHED = ".unfinished"
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER_BYTES = 100
@@ -86,10 +88,14 @@ def release(key: FileKey) -> None:
 
 
 def refuse_lone_log(path: str) -> None:
-    """A log without its database: SQLite would take its content for that of a new file.
+    """A log without its database: SQLite would take its content for that of a new file. Or a mark that it is missing
+    because it was being replaced.
 
     :raises DatabaseError: where one lies there
     """
+    if os.path.lexists(path + UNFINISHED):
+        raise refusal(path, "cannot_open", "it was being replaced, and that was interrupted",
+                      "give the same `executioner db` command again; the old file is in the same folder")
     for ending in ("-wal", "-journal"):
         if side_file_size(path, ending):
             raise refusal(path, "cannot_open", "it is gone, and only its log %s is there" % (path + ending),

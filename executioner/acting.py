@@ -37,7 +37,8 @@ class Actor:
         self.why = arguments.one("because") or ""
         #: The signal that ended a wait; None where none did.
         self.stopped_by: Optional[int] = None
-        self.history: "History" = History.open(self.home.history)
+        self.history: "History" = History.open(
+            self.home.history, allow_network_fs=arguments.flag("allow_network_fs"))
         self._signals = StopSignals()
 
     def __enter__(self) -> "Actor":

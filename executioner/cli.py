@@ -17,7 +17,7 @@ from jobs.exceptions import (EXIT_OK, EXIT_SIGNAL, ConfigurationError, Execution
                              StorageError)
 from jobs.startup import prepare_process
 
-__all__ = ["COMMANDS", "load_command", "main"]
+__all__ = ["COMMANDS", "load_action", "load_command", "main"]
 
 #: Every command, with the line that help shows for it; its module is ``executioner.commands.NAME`` (``_`` for ``-``).
 COMMANDS: Tuple[Tuple[str, str], ...] = (
@@ -35,6 +35,7 @@ COMMANDS: Tuple[Tuple[str, str], ...] = (
     ("mark-success", "have a resume take jobs as done"),
     ("serve", "serve the HTTP API and the dashboard"),
     ("token", "make, list and revoke tokens of the HTTP API"),
+    ("db", "look after the history: status, check, backup, restore, migrate, recover"),
     ("notify", "deliver the messages that wait, or try where they go"),
     ("after", "what a run leaves behind: messages, and taking old runs away"),
     ("schema", "print the JSON Schema of the configuration"),
@@ -59,6 +60,20 @@ def load_command(name: str) -> Tuple[CommandSpec, Callable[[Arguments, Console],
         raise usage_error("unknown command %s%s" % (name, did_you_mean(name, [known for known, _ in COMMANDS])),
                           "executioner --help lists the commands")
     module: Any = import_module("executioner.commands." + name.replace("-", "_"))
+    return module.SPEC, module.execute
+
+
+def load_action(name: str, spec: CommandSpec, action: str) -> Tuple[CommandSpec, Callable[[Arguments, Console], int]]:
+    """One of the commands that a command consists of; its module is in the package that ``ACTION_PACKAGE`` names.
+
+    :raises ConfigurationError: where there is no such action
+    """
+    if action not in dict(spec.actions):
+        raise usage_error("unknown command %s %s%s" % (
+            name, action, did_you_mean(action, [known for known, _ in spec.actions])),
+            "executioner %s --help lists the commands" % name)
+    package: str = import_module("executioner.commands." + name).ACTION_PACKAGE
+    module: Any = import_module("%s.%s" % (package, action.replace("-", "_")))
     return module.SPEC, module.execute
 
 
@@ -110,7 +125,13 @@ def _dispatch(words: List[str], arguments: Arguments, console: Console) -> int:
         console.out.write(_general_help())
         return EXIT_OK
     spec, execute = load_command(verb)
-    parse_command(verb, spec, words[start + 1:], arguments)
+    rest = words[start + 1:]
+    if spec.actions:
+        index = split_global(rest, arguments)
+        if index < len(rest):
+            spec, execute = load_action(verb, spec, rest[index])
+            verb, rest = "%s %s" % (verb, rest[index]), rest[index + 1:]
+    parse_command(verb, spec, rest, arguments)
     if arguments.flag("version"):
         console.out.line("executioner %s" % __version__)
         return EXIT_OK
@@ -204,6 +225,9 @@ def _general_help() -> str:
 def _command_help(name: str, spec: CommandSpec) -> str:
     usage = " ".join(part for part in ("usage: executioner", name, "[options]", spec.operands) if part)
     text = usage + "\n\n" + (spec.text or dict(COMMANDS)[name]) + "\n"
+    if spec.actions:
+        width = max(len(action) for action, _ in spec.actions)
+        text += "\ncommands:\n" + "".join("  %-*s  %s\n" % (width, action, line) for action, line in spec.actions)
     if spec.options:
         text += "\noptions:\n" + _options_help(spec.options)
     text += "\noptions of every command:\n" + _options_help(GLOBAL_OPTIONS)

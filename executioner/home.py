@@ -6,6 +6,7 @@ import os
 import stat
 from typing import Mapping, Optional
 
+from jobs.ballast import Ballast
 from jobs.exceptions import ConfigurationError, StorageError
 from jobs.home_place import default_home
 
@@ -54,6 +55,11 @@ class Home:
         """Who may ask the API, by the hashes of their tokens."""
         return os.path.join(self.path, "tokens.json")
 
+    @property
+    def ballast(self) -> str:
+        """The file that is given up for results when the disk is full."""
+        return os.path.join(self.path, "ballast")
+
     def exists(self) -> bool:
         """Whether there is anything at that path."""
         return os.path.lexists(self.path)
@@ -91,6 +97,7 @@ class Home:
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise StorageError("home %s: cannot be written" % self.path,
                                context={"hint": "name another one with --home or EXECUTIONER_HOME"})
+        Ballast(self.ballast).refill()
 
     @staticmethod
     def _judge(path: str, status: os.stat_result) -> None:

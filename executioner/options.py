@@ -24,19 +24,23 @@ class Option:
 
 
 class CommandSpec:
-    """What a command accepts: its operands as shown in the usage line, how many of them, and its options."""
+    """What a command accepts: its operands as shown in the usage line, how many of them, and its options.
 
-    __slots__ = ("operands", "minimum", "maximum", "options", "text", "examples")
+    :param actions: the commands that it consists of, with their lines of help; the first operand names one
+    """
+
+    __slots__ = ("operands", "minimum", "maximum", "options", "text", "examples", "actions")
 
     def __init__(self, operands: str = "", minimum: int = 0, maximum: Optional[int] = 0,
                  options: Sequence[Option] = (), text: str = "",
-                 examples: Sequence[Tuple[str, str]] = ()) -> None:
+                 examples: Sequence[Tuple[str, str]] = (), actions: Sequence[Tuple[str, str]] = ()) -> None:
         self.operands = operands
         self.minimum = minimum
         self.maximum = maximum
         self.options = tuple(options)
         self.text = text
         self.examples = tuple(examples)
+        self.actions = tuple(actions)
 
 
 class Arguments:
@@ -90,6 +94,7 @@ class Arguments:
 GLOBAL_OPTIONS = (
     Option("--home", "where history, logs and locks are (also EXECUTIONER_HOME)", "DIR"),
     Option("--feature", "switch a module on or off; repeatable", "NAME=on|off"),
+    Option("--allow-network-fs", "accept a home on a network file system, with the slower safe mode"),
     Option("--debug", "show the traceback of an error"),
     Option("--version", "print the version"),
     Option("-h --help", "print help, with examples"),

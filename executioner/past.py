@@ -23,7 +23,8 @@ def open_history(arguments: Arguments, console: Console) -> Tuple[Home, "Optiona
     home.check()
     from db.history import History
     try:
-        return home, History.open(home.history, readonly=True)
+        return home, History.open(home.history, readonly=True,
+                                  allow_network_fs=arguments.flag("allow_network_fs"))
     except DatabaseError as error:
         if error.context.get("cause") == "missing":
             return home, None

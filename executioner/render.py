@@ -6,8 +6,8 @@ from jobs.shapes import job_fields, run_fields
 from jobs.times import duration_text, utc_text
 
 __all__ = [
-    "attempts_text", "command_text", "count_text", "counts_line", "duration_or_dash", "how_it_ended", "job_fields",
-    "json_lines", "json_text", "one_line", "run_fields", "run_json_lines", "running_lines", "show_lines",
+    "attempts_text", "bytes_text", "command_text", "count_text", "counts_line", "duration_or_dash", "how_it_ended",
+    "job_fields", "json_lines", "json_text", "one_line", "run_fields", "run_json_lines", "running_lines", "show_lines",
     "status_label", "table", "time_text",
 ]
 
@@ -173,8 +173,11 @@ def _counted(jobs: "Sequence[JobRecord]") -> Dict[str, int]:
 
 
 def _memory_text(size: Optional[int]) -> str:
-    if size is None:
-        return "-"
+    return "-" if size is None else bytes_text(size)
+
+
+def bytes_text(size: int) -> str:
+    """``12 KiB``, ``1.5 MiB``, ``2.0 GiB``."""
     if size < 1 << 20:
         return "%d KiB" % (size >> 10)
     return "%.1f MiB" % (size / 2.0 ** 20) if size < 1 << 30 else "%.1f GiB" % (size / 2.0 ** 30)

@@ -116,7 +116,7 @@ def _parent(history: History, text: str, application: str) -> RunRecord:
 
 def _kept_pipeline(history: History, parent: RunRecord, load_kept: Callable[[str], LoadResult]) -> Pipeline:
     text = history.configuration(parent.config_hash)
-    if text is None:
+    if not text:
         raise ConfigurationError("the configuration of run %d is not kept any more; take the file as it is with "
                                  "--with-current-config" % parent.run_id)
     loaded = load_kept(text)
@@ -131,6 +131,8 @@ def _given(history: History, parent: RunRecord, before: Dict[str, JobRecord], pi
     marks = history.marks(parent.run_id)
     done = _done_earlier(history, parent, {job.id for job in pipeline.jobs}.difference(before))
     for job_id in options.rerun_lost:
+        if job_id not in before and parent.options.get("rebuilt"):
+            continue
         if job_id not in before or before[job_id].status != JobStatus.LOST:
             raise ConfigurationError("--rerun-lost: %s is not LOST in run %d%s" % (
                 job_id, parent.run_id, suggestion(job_id, [one.job_id for one in before.values()
@@ -141,6 +143,9 @@ def _given(history: History, parent: RunRecord, before: Dict[str, JobRecord], pi
         if old is None:
             if job.id in done:
                 given[position] = done[job.id]
+            elif parent.options.get("rebuilt") and job.id not in options.rerun_lost:
+                given[position] = Given(JobStatus.LOST, "the history was rebuilt, and what became of it is not in it; "
+                                        "decide with `--rerun-lost %s`" % job.id)
             continue
         if job.id in marks:
             given[position] = Given(JobStatus.SUCCESS, "marked as success in run %d by %s: %s" % (

@@ -1,0 +1,1 @@
+"""The commands of ``executioner db``, one module each; ``executioner/commands/db.py`` lists them."""

@@ -1,0 +1,31 @@
+"""``db migrate``: the schema of the history, brought up to date, a backup first."""
+from executioner.console import Console
+from executioner.database.place import existing_home
+from executioner.options import Arguments, CommandSpec, Option
+from jobs.exceptions import EXIT_OK
+
+__all__ = ["SPEC", "execute"]
+
+SPEC = CommandSpec(
+    "", 0, 0, (Option("--to", "no further than this schema", "N"), Option("--dry-run", "only say what would be done")),
+    "Brings the schema of the history up to date, each step in one transaction, after a backup beside the file\n"
+    "(history.db.schema-N.backup). The next run would do the same. The way back is `executioner db restore` of that file.",
+    (("executioner db migrate --dry-run", "what would be done"),))
+
+_LARGEST = 10 ** 6
+
+
+def execute(arguments: Arguments, console: Console) -> int:
+    """Migrate the history."""
+    from db.upkeep import migrate
+
+    home = existing_home(arguments, console)
+    dry_run = arguments.flag("dry_run")
+    found, steps = migrate(home.history, arguments.number("to", 0, _LARGEST), dry_run, arguments.flag("allow_network_fs"))
+    if not steps:
+        console.out.line("schema %d, nothing to do" % found)
+    for step in steps:
+        console.out.line("%s schema %d (%s)" % ("would make" if dry_run else "made", step.version, step.name))
+    if steps and not dry_run:
+        console.out.line("a backup from before is %s.schema-%d.backup" % (home.history, found))
+    return EXIT_OK
