@@ -22,12 +22,12 @@ help:
 
 test:
 	@python=$$($(PYTHON) scripts/dev_env.py $(VENV)) || exit 1; \
-	"$$python" -m pytest -q $$("$$python" -c "import xdist, pytest_timeout" 2>/dev/null && echo $(PLUGINS)) \
+	"$$python" -m pytest -q $$("$$python" -c "import xdist, pytest_timeout" 2>/dev/null && printf '%s ' '$(PLUGINS)') \
 	    -m "not slow" $(RINGS) $(ARGS)
 
 test-all:
 	@python=$$($(PYTHON) scripts/dev_env.py $(VENV)) || exit 1; \
-	"$$python" -m pytest -q $$("$$python" -c "import xdist, pytest_timeout" 2>/dev/null && echo $(PLUGINS)) \
+	"$$python" -m pytest -q $$("$$python" -c "import xdist, pytest_timeout" 2>/dev/null && printf '%s ' '$(PLUGINS)') \
 	    $(RINGS) $(ARGS)
 
 faults:
