@@ -525,7 +525,13 @@ class History:
 
     # ---- rows to records -----------------------------------------------------------------------------------------
 
+    def _require_text(self, what: str, name: object, row: Row) -> None:
+        # No column of ours holds bytes: a bit that fell over in the header of a row makes them of text.
+        if bytes in map(type, row):
+            raise self._impossible(what, name, TypeError("bytes where a text belongs"))
+
     def _run_record(self, row: Row) -> RunRecord:
+        self._require_text("run", row[0], row)
         try:
             return RunRecord(
                 run_id=row[0], application=row[1], status=row[2], exit_code=row[3], config_path=row[4],
@@ -539,6 +545,7 @@ class History:
         (position, job_id, status, reason, exit_code, signal, attempts, started_at, ended_at, duration_s, cpu_s,
          max_rss_bytes, description, allow_failure, recovery, log_dir, attempt, attempt_status, attempt_started_at,
          stdout, stderr) = row
+        self._require_text("job", position, row)
         if status == JobStatus.PENDING and attempt is not None:
             status = attempt_status if attempt_status in (JobStatus.QUEUED, JobStatus.RUNNING) else JobStatus.RETRYING
             attempts, started_at = attempt, attempt_started_at
@@ -550,6 +557,7 @@ class History:
             description=description, allow_failure=bool(allow_failure), recovery=recovery)
 
     def _attempt_record(self, row: Row) -> AttemptRecord:
+        self._require_text("attempt", row[3], row)
         try:
             return AttemptRecord(
                 position=row[0], job_id=row[1], attempt=row[2], token=row[3], status=row[4], intended_at=row[5],
@@ -561,6 +569,7 @@ class History:
             raise self._impossible("attempt", row[3], error) from error
 
     def _event_record(self, row: Row) -> EventRecord:
+        self._require_text("event", row[0], row)
         try:
             return EventRecord(event_id=row[0], at=row[1], kind=row[2], run_id=row[3], application=row[4] or "",
                                job_id=row[5], who=row[6], why=row[7], details=_object(row[8]))

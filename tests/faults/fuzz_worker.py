@@ -202,7 +202,7 @@ def judge(number, words, code, out, err, took, allowed):
             if "logs" not in words and len(stream) < 4 << 20:
                 return "%d: %s: %s: %s" % (number, what, name, error)
             continue
-        if name == "stdout" and "--json" in words and len(stream) < 4 << 20:
+        if name == "stdout" and "--json" in words and text.strip() and len(stream) < 4 << 20:
             try:
                 json.loads(text)
             except ValueError as error:
