@@ -101,7 +101,7 @@ def backports(folder: str) -> Dict[str, bytes]:
     """
     if not all(os.path.isfile(os.path.join(folder, name)) for _, name, _, _ in BACKPORTS):
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--upgrade",
-                   "--target", folder, "--python-version", "3.6", "--only-binary=:all:"]
+                   "--target", folder, "--python-version", "3.6", "--only-binary=:all:", "--ignore-requires-python"]
         done = subprocess.run(command + [requirement for requirement, _, _, _ in BACKPORTS],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode != 0:
