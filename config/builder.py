@@ -10,6 +10,7 @@ from config.environment import Environment, expand, expand_home
 from config.features import Features
 from config.kinds import Duration, Signal, is_comment
 from config.loader import Document
+from config.problems import Report
 from config.rules import dependency_of
 from config.schema import DEFAULT_OF_JOB_KEY, FILE, JOB
 from config.secrecy import masked_text, secret_values
@@ -38,7 +39,13 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
     """
     top = document.value
     assert isinstance(top, dict)
-    environment = Environment(top.get("inherit_shell_env", True), environ, _object(top, "env_variables"), overrides.env)
+    given = overrides.env
+    if _object(top, "parameters"):
+        from config.parameters import Parameters
+        parameters = Parameters(top["parameters"], overrides.params, overrides.inherited_params, Report())
+        top = parameters.put_in_object(top)
+        given = dict(given, **parameters.variables())
+    environment = Environment(top.get("inherit_shell_env", True), environ, _object(top, "env_variables"), given)
     variables = environment.variables
     folder = os.path.dirname(path)
     working_dir = resolve_folder(str(top["working_dir"]), folder, variables)[0] if "working_dir" in top else folder

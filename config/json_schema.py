@@ -98,7 +98,7 @@ def _condition() -> Schema:
     weekday: Schema = {"type": "string", "pattern": "^(%s)$" % "|".join(names)}
     day: Schema = {"type": "integer", "minimum": -31, "maximum": 31, "not": {"const": 0}}
     values: Dict[str, Schema] = {
-        "env": text, "file_exists": text, "not": itself,
+        "env": text, "param": text, "file_exists": text, "not": itself,
         "command": {"anyOf": [{"type": "string", "pattern": "\\S", "maxLength": MAX_TEXT}, Command().schema()]},
         "weekday": {"anyOf": [weekday, {"type": "array", "items": weekday, "minItems": 1}]},
         "day_of_month": {"anyOf": [day, {"type": "array", "items": day, "minItems": 1}]},

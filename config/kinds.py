@@ -7,9 +7,10 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from config.problems import Path, Report, kind_of, quoted, shown
 
-__all__ = ["Choice", "Command", "Condition", "Duration", "Either", "Flag", "Integer", "Key", "Kind", "ListOf",
-           "MAX_DURATION_S", "MAX_POOL_SLOTS", "MAX_TEXT", "Number", "Object", "Outputs", "Pools", "Probe", "Schema",
-           "Signal", "Switches", "Table", "Text", "Variables", "check_keys", "is_comment", "is_number", "text_bytes"]
+__all__ = ["Choice", "Command", "Condition", "Declared", "Duration", "Either", "Flag", "Integer", "Key", "Kind",
+           "ListOf", "MAX_DURATION_S", "MAX_POOL_SLOTS", "MAX_TEXT", "Number", "Object", "Outputs", "Pools", "Probe",
+           "Schema", "Signal", "Switches", "Table", "Text", "Variables", "check_keys", "is_comment", "is_number",
+           "text_bytes"]
 
 #: A JSON Schema, or a part of one.
 Schema = Dict[str, object]
@@ -662,6 +663,33 @@ class Object(Kind):
     def schema(self) -> Schema:
         """A reference to the table's own definition."""
         return {"$ref": "#/$defs/" + self.table.name}
+
+
+class Declared(Kind):
+    """An object of objects by names of the file's own."""
+
+    types = (dict,)
+
+    def __init__(self, table: Table, what: str) -> None:
+        self.table = table
+        self.what = what
+        self._item = Object(table)
+
+    def check_more(self, value: object, path: Path, report: Report) -> None:
+        """Report names that cannot be referred to, and what is wrong with each object."""
+        assert isinstance(value, dict)
+        for name, item in value.items():
+            if is_comment(name):
+                continue
+            if not name or not name[0].isalpha() or not _NAME_CHARACTERS.issuperset(name) or len(name) > 100:
+                report.error(path + (name,), "E105", "a name must be letters, digits and _, beginning with a letter, "
+                             "at most 100 characters, got %s" % shown(name), at_key=True)
+            self._item.check(item, path + (name,), report)
+
+    def schema(self) -> Schema:
+        """An object of such objects."""
+        return {"type": "object", "additionalProperties": False, "patternProperties": {
+            "^_": True, "^[A-Za-z][A-Za-z0-9_]{0,99}$": self._item.schema()}}
 
 
 def check_keys(value: Dict[str, object], known: Union[Dict[str, Key], Tuple[str, ...]], path: Path,

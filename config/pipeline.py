@@ -57,32 +57,40 @@ class Overrides:
     :param continue_on_error: ``--continue-on-error``
     :param env: ``--env NAME=VALUE``; taken as it is, over the variables of file and jobs
     :param insecure_config: ``--insecure-config``: take a file that others could have written
+    :param params: ``--param NAME=VALUE``
+    :param inherited_params: what was given so to the run that this one resumes
     """
 
-    __slots__ = ("workers", "sequential", "parallel", "continue_on_error", "env", "insecure_config")
+    __slots__ = ("workers", "sequential", "parallel", "continue_on_error", "env", "insecure_config", "params",
+                 "inherited_params")
 
     def __init__(self, workers: Optional[int] = None, sequential: bool = False, parallel: bool = False,
                  continue_on_error: bool = False, env: Optional[Mapping[str, str]] = None,
-                 insecure_config: bool = False) -> None:
+                 insecure_config: bool = False, params: Optional[Mapping[str, str]] = None,
+                 inherited_params: Optional[Mapping[str, str]] = None) -> None:
         self.workers = workers
         self.sequential = sequential
         self.parallel = parallel
         self.continue_on_error = continue_on_error
         self.env: Dict[str, str] = dict(env or {})
         self.insecure_config = insecure_config
+        self.params: Dict[str, str] = dict(params or {})
+        self.inherited_params: Dict[str, str] = dict(inherited_params or {})
 
 
 def validate_file(path: str, environ: Optional[Mapping[str, str]] = None,
-                  feature_settings: Sequence[str] = (), keep_document: bool = False) -> ValidationResult:
+                  feature_settings: Sequence[str] = (), keep_document: bool = False,
+                  params: Optional[Mapping[str, str]] = None) -> ValidationResult:
     """Find every problem of a file; nothing is started and nothing written.
 
     :param path: the file, as the user names it; problems carry it so
     :param environ: the caller's environment; that of this process where it is not given
     :param feature_settings: the values of ``--feature``
+    :param params: values of parameters, as ``--param`` gives them
     :param keep_document: whether the result holds the JSON value; a large one costs the collector some time
     """
     with _NoCollector():
-        document, problems, features = _validate(path, environ, feature_settings, {}, None)
+        document, problems, features = _validate(path, environ, feature_settings, Overrides(params=params), None)
         value = document.value if keep_document else None
         # Gone before the collector comes back, which would look at every part of it, now and when we exit.
         del document
@@ -101,7 +109,7 @@ def load_pipeline(path: str, environ: Optional[Mapping[str, str]] = None, overri
     overrides = overrides if overrides is not None else Overrides()
     environ = os.environ if environ is None else environ
     with _NoCollector():
-        document, problems, features = _validate(path, environ, feature_settings, overrides.env,
+        document, problems, features = _validate(path, environ, feature_settings, overrides,
                                                  overrides.insecure_config)
         if any(problem.is_error for problem in problems):
             return LoadResult(None, problems, features)
@@ -122,7 +130,7 @@ class _NoCollector:
             gc.enable()
 
 
-def _validate(path: str, environ: Optional[Mapping[str, str]], settings: Sequence[str], env: Mapping[str, str],
+def _validate(path: str, environ: Optional[Mapping[str, str]], settings: Sequence[str], overrides: Overrides,
               insecure: Optional[bool]) -> Tuple[Document, List[Problem], Features]:
     environ = os.environ if environ is None else environ
     report = Report()
@@ -133,7 +141,8 @@ def _validate(path: str, environ: Optional[Mapping[str, str]], settings: Sequenc
     features = resolve_features(in_file, environ, settings, report, problems)
     report.strict = features["strict_validation"]
     if value is not None:
-        check_configuration(value, os.path.dirname(os.path.abspath(path)), environ, env, report)
+        check_configuration(value, os.path.dirname(os.path.abspath(path)), environ, overrides.env, report,
+                            overrides.params, overrides.inherited_params)
     if report.findings:
         problems += _placed(document, report.findings)
     problems += document.problems

@@ -51,6 +51,8 @@ CODES: Dict[str, str] = {
     "E145": "nothing can be sent to that destination",
     "E146": "the template names something that there is not",
     "E147": "the condition is none, or one that cannot be met",
+    "E148": "the declaration of a parameter contradicts itself",
+    "E149": "a parameter is unknown, has no value, or one that it must not have",
     "E150": "the command needs a shell, and allow_shell is false",
     "E151": "this version does not support it yet",
     "W101": "the program was not found",

@@ -10,7 +10,7 @@ from config.problems import Path, Report, quoted, shown
 if TYPE_CHECKING:
     from config.validator import Jobs
 
-__all__ = ["check", "check_exit_codes", "check_graph", "check_join", "dependency_of", "effective"]
+__all__ = ["check", "check_exit_codes", "check_graph", "check_join", "dependency_of", "effective", "has_references"]
 
 _Raw = Dict[str, object]
 _Jobs = Sequence[Mapping[str, object]]
@@ -18,8 +18,6 @@ _Jobs = Sequence[Mapping[str, object]]
 #: Ids that a message about a cycle names.
 _NAMED = 20
 _SQLITE = "sqlite"
-#: How what a job tells others is referred to.
-_REFERENCE = "${jobs."
 
 
 def check(top: _Raw, checked: "Jobs", defaults: _Raw, folder: str, environ: Mapping[str, str],
@@ -41,7 +39,7 @@ def check(top: _Raw, checked: "Jobs", defaults: _Raw, folder: str, environ: Mapp
             check_exit_codes(job, defaults, ("jobs", index), report)
     if "pool" in names or "pool_slots" in names:
         _check_pools(top.get("pools", {}), jobs, defaults, report)
-    if _has_references(top, jobs, defaults, names):
+    if has_references(top, jobs, defaults, names, "${jobs."):
         from config import references
         references.check(top, jobs, defaults, report)
     if checked.has_conditions:
@@ -175,20 +173,20 @@ def _check_pools(pools: object, jobs: _Jobs, defaults: Mapping[str, object], rep
                          % (shown(pools[name]), quoted(name), shown(slots)))
 
 
-def _has_references(top: _Raw, jobs: _Jobs, defaults: Mapping[str, object], names: Set[str]) -> bool:
-    """Whether something refers to what a job tells; a quick look, which most files end with."""
+def has_references(top: _Raw, jobs: _Jobs, defaults: Mapping[str, object], names: Set[str], beginning: str) -> bool:
+    """Whether something has a text with such a beginning of a reference; a quick look, which most files end with."""
     inherited = defaults.get("command", "")
     commands = [job.get("command", inherited) for job in jobs]
     try:
         texts = "\0".join(commands)  # type: ignore[arg-type]
     except TypeError:  # some are lists
         texts = repr(commands)
-    if _REFERENCE in texts or _REFERENCE in repr(defaults) or _REFERENCE in repr(
+    if beginning in texts or beginning in repr(defaults) or beginning in repr(
             [value for name, value in top.items() if name != "defaults"]):
         return True
     if names.isdisjoint(("env_variables", "working_dir", "stdin", "run_if", "pre_checks", "post_checks")):
         return False
-    return any(_REFERENCE in repr(job) for job in jobs)
+    return any(beginning in repr(job) for job in jobs)
 
 
 def _check_never_run(jobs: _Jobs, defaults: Mapping[str, object], report: Report) -> None:

@@ -4,13 +4,13 @@ The validator, the JSON Schema, the sample and the reference page all come from 
 entry; a key that has none is refused as unknown. ``new`` marks what the earlier Executioner did not have.
 """
 from config.kinds import (
-    MAX_POOL_SLOTS, Checks, Choice, Command, Condition, Duration, Either, Flag, Identifier, Integer, Key, ListOf,
-    Number, Object, Outputs, Pools, Signal, Switches, Table, Text, VariableName, Variables)
+    MAX_POOL_SLOTS, Checks, Choice, Command, Condition, Declared, Duration, Either, Flag, Identifier, Integer, Key,
+    ListOf, Number, Object, Outputs, Pools, Signal, Switches, Table, Text, VariableName, Variables)
 from config.upkeep import DeadlineTime, Destination, Size, Subject
 
 __all__ = ["CHECK", "DATABASE", "DEFAULTS", "DEFAULT_OF_JOB_KEY", "DEPENDENCY", "FILE", "INHERITED_BY_DEFAULT", "JOB",
-           "MAX_JOBS", "NOTIFICATION", "NOTIFY_ON", "OVERLAPS", "PLUGIN", "RETENTION", "RETRY_STATUSES", "STDIN",
-           "TABLES", "WHENS"]
+           "MAX_JOBS", "NOTIFICATION", "NOTIFY_ON", "OVERLAPS", "PARAMETER", "PLUGIN", "RETENTION", "RETRY_STATUSES",
+           "STDIN", "TABLES", "WHENS"]
 
 MAX_JOBS = 100000
 OVERLAPS = ("fail", "skip", "wait", "allow")
@@ -45,6 +45,20 @@ DATABASE = Table("database", (
 PLUGIN = Table("plugin", (
     Key("name", _LINE, None, "name of the plugin", required=True),
     Key("path", _PATH, None, "its Python file", default_text="none"),
+))
+
+_SCALAR = Either(Text(maximum=65536), Number(-1e300, 1e300), Flag())
+
+PARAMETER = Table("parameter", (
+    Key("type", Choice("string", "integer", "number", "boolean"), "string", "what its value is", new=True),
+    Key("default", _SCALAR, None, "its value where none is given", new=True, default_text="an empty text",
+        example="full"),
+    Key("choices", ListOf(_SCALAR, 1, 1000, "a list of values"), None, "the values that it may have", new=True,
+        default_text="any of the type", example=["full", "part"]),
+    Key("pattern", Text(1), None, "regular expression that the whole of a string must match", new=True,
+        default_text="none", example="[a-z]+"),
+    Key("required", Flag(), False, "whether a value must be given with --param", new=True),
+    Key("help", Text(), "", "for people", new=True),
 ))
 
 NOTIFICATION = Table("notification", (
@@ -117,8 +131,8 @@ JOB = Table("job", (
         "whether an attempt whose outcome nobody knows may be run again", new=True),
     Key("leave_running", Flag(), False, "processes that the job leaves behind may live on", new=True),
     Key("run_if", Condition(), None,
-        "what must hold for the job to run, else it is SKIPPED: {env, equals or matches}, {file_exists}, {command}, "
-        "{weekday}, {day_of_month}, and {all}, {any}, {not} of such; ${VAR} expands",
+        "what must hold for the job to run, else it is SKIPPED: {env, equals or matches}, {param, equals or matches}, "
+        "{file_exists}, {command}, {weekday}, {day_of_month}, and {all}, {any}, {not} of such; ${VAR} expands",
         new=True, default_text="none",
         example={"all": [{"weekday": ["mon", "fri"]}, {"not": {"file_exists": "done"}}]}),
     Key("pre_checks", Checks(), [], "checks before the command; one that fails keeps it from starting",
@@ -184,6 +198,10 @@ FILE = Table("file", (
     Key("allow_shell", Flag(), True, "false: a command that needs a shell is refused"),
     Key("pools", Pools(), {}, "limits that jobs share, across all runs on the host: name and number of slots", new=True,
         example={"database": 2}),
+    Key("parameters", Declared(PARAMETER, "an object of parameters"), {},
+        "values that --param NAME=VALUE gives: ${params.NAME} in commands, environment, paths, checks and run_if; jobs "
+        "see them as EXECUTIONER_PARAM_NAME", new=True,
+        example={"mode": {"choices": ["full", "part"], "default": "full", "help": "how much is loaded"}}),
     Key("security_policy", Choice("warn", "block", "strict"), "warn", "what a suspicious command gets"),
     Key("security_level", Choice("low", "medium", "high"), "medium", "how much counts as suspicious"),
     Key("command_whitelist", _NAMES, [], "programs that are always accepted"),
@@ -228,4 +246,4 @@ DEFAULT_OF_JOB_KEY = {
 }
 
 #: All tables, as the JSON Schema and the reference page list them.
-TABLES = (FILE, JOB, DEFAULTS, DEPENDENCY, STDIN, DATABASE, PLUGIN, NOTIFICATION, RETENTION)
+TABLES = (FILE, JOB, DEFAULTS, DEPENDENCY, STDIN, DATABASE, PARAMETER, PLUGIN, NOTIFICATION, RETENTION)

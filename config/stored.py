@@ -35,7 +35,8 @@ def load_stored(text: str, path: str, environ: Mapping[str, str], overrides: Ove
                                 report, problems)
     report.strict = features["strict_validation"]
     if value is not None and not problems:
-        check_configuration(value, os.path.dirname(os.path.abspath(path)), environ, overrides.env, report)
+        check_configuration(value, os.path.dirname(os.path.abspath(path)), environ, overrides.env, report,
+                            overrides.params, overrides.inherited_params)
         problems += [Problem(path, 0, 0, finding.code, path_text(finding.path), finding.severity, finding.message,
                              finding.hint) for finding in report.findings]
     if any(problem.is_error for problem in problems):

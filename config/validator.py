@@ -33,13 +33,16 @@ class Jobs:
 
 
 def check_configuration(value: object, folder: str, environ: Mapping[str, str], overrides: Mapping[str, str],
-                        report: Report) -> None:
+                        report: Report, params: Optional[Mapping[str, str]] = None,
+                        inherited_params: Optional[Mapping[str, str]] = None) -> None:
     """Report everything that is wrong with a configuration.
 
     :param value: what the file holds
     :param folder: the file's own folder, absolute
     :param environ: the caller's environment
     :param overrides: variables given with ``--env``
+    :param params: values given with ``--param``
+    :param inherited_params: values that were given to the run that is resumed
     """
     if not isinstance(value, dict):
         report.error((), "E103", "must be an object, got %s" % kind_of(value))
@@ -64,7 +67,24 @@ def check_configuration(value: object, folder: str, environ: Mapping[str, str], 
         report.error(("jobs",), "E105", "must have at most %d jobs, got %d" % (MAX_JOBS, len(jobs)))
     else:
         checked = check_jobs(jobs, defaults, report)
+    if "parameters" in top or "parameters" not in value and (params or _refers_to_parameters(top, checked, defaults)):
+        from config.parameters import Parameters
+        parameters = Parameters(top.get("parameters"), params or {}, inherited_params or {}, report)
+        parameters.check_references(top)
+        parameters.check_references(checked.usable, ("jobs",))
+        top = parameters.put_in_object(top)
+        checked = Jobs([parameters.put_in_object(job) for job in checked.usable], checked.names, checked.has_conditions)
+        defaults = parameters.put_in_object(defaults)
+        overrides = dict(overrides, **parameters.variables())
     rules.check(top, checked, defaults, folder, environ, overrides, report)
+
+
+def _refers_to_parameters(top: _Raw, checked: Jobs, defaults: _Raw) -> bool:
+    """Whether a file without parameters refers to one."""
+    if rules.has_references(top, checked.usable, defaults, checked.names, "${params."):
+        return True
+    return "run_if" in checked.names and any("'param': " in repr(rules.effective(job, defaults, "run_if"))
+                                             for job in checked.usable)
 
 
 def check_jobs(jobs: List[object], defaults: _Raw, report: Report, quick: bool = True) -> Jobs:

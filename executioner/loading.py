@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from jobs.models import Pipeline
     from jobs.scheduler import Given
 
-__all__ = ["bad_file", "PIPELINE_OPTIONS", "SELECTION_OPTIONS", "given_jobs", "load", "overrides_of", "selection"]
+__all__ = ["bad_file", "PIPELINE_OPTIONS", "SELECTION_OPTIONS", "given_jobs", "load", "overrides_of", "parameters_of",
+           "selection"]
 
 #: Options that change what the file says.
 PIPELINE_OPTIONS = (
@@ -20,6 +21,7 @@ PIPELINE_OPTIONS = (
     Option("--parallel", "run independent jobs at the same time"),
     Option("--sequential", "run one job at a time"),
     Option("--env", "a variable for every job; repeatable", "NAME=VALUE"),
+    Option("--param", "a value of a parameter of the file; repeatable", "NAME=VALUE"),
     Option("--continue-on-error", "after a failure, still run what does not depend on it"),
     Option("--insecure-config", "accept a file that others could have written"),
 )
@@ -63,7 +65,22 @@ def overrides_of(arguments: Arguments) -> "Overrides":
             "--parallel" if arguments.flag("parallel") else "--workers %d" % (workers or 1)))
     return Overrides(workers, arguments.flag("sequential"), arguments.flag("parallel"),
                      arguments.flag("continue_on_error"), _variables(arguments.many("env")),
-                     arguments.flag("insecure_config"))
+                     arguments.flag("insecure_config"), parameters_of(arguments.many("param")),
+                     parameters_of(arguments.many("inherited_param")))
+
+
+def parameters_of(settings: Sequence[str]) -> Dict[str, str]:
+    """The values of ``--param``, the last one of each name.
+
+    :raises ConfigurationError: where one is not of the form ``NAME=VALUE``
+    """
+    values = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise usage_error('--param: expected NAME=VALUE, found "%s"' % setting)
+        values[name] = value
+    return values
 
 
 def bad_file(problems: "Sequence[Problem]") -> ConfigurationError:

@@ -38,11 +38,13 @@ def expand_text(text: str, lookup: Lookup) -> str:
     return PLACEHOLDER.sub(value, text)
 
 
-def expand_command(command: _Command, lookup: Lookup, variable_prefix: str) -> Tuple[_Command, Dict[str, str]]:
+def expand_command(command: _Command, lookup: Lookup, variable_prefix: str,
+                   variable_of: Optional[Callable[[str], str]] = None) -> Tuple[_Command, Dict[str, str]]:
     """The command with its placeholders replaced, and the variables that it needs for that.
 
     :param command: an argument vector (values are pasted into its words), or text for a shell
     :param variable_prefix: how the variables are called, before a number
+    :param variable_of: gives the name of the variable instead, by that of the placeholder
     """
     if isinstance(command, tuple):
         return tuple(expand_text(word, lookup) for word in command), {}
@@ -60,7 +62,7 @@ def expand_command(command: _Command, lookup: Lookup, variable_prefix: str) -> T
         if _in_single_quotes(command, match.start()):
             parts.append(value.replace("'", "'\\''"))
         else:
-            name = "%s%d" % (variable_prefix, len(variables) + 1)
+            name = "%s%d" % (variable_prefix, len(variables) + 1) if variable_of is None else variable_of(match.group(1))
             variables[name] = value
             parts.append("${%s}" % name)
     parts.append(command[end:])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Union
 
 from executioner.console import Console, OutputClosed
 from executioner.home import Home, locate
-from executioner.loading import PIPELINE_OPTIONS, SELECTION_OPTIONS, given_jobs, load, overrides_of, selection
+from executioner.loading import PIPELINE_OPTIONS, SELECTION_OPTIONS, given_jobs, load, overrides_of, parameters_of, selection
 from executioner.options import Arguments, CommandSpec, Option, did_you_mean, usage_error
 from jobs.exceptions import EXIT_OK, ExecutionerError, InternalError, StorageError
 
@@ -59,6 +59,8 @@ def execute(arguments: Arguments, console: Console) -> int:
     if log_format is not None and log_format not in _LOG_FORMATS:
         raise usage_error('--log-format must be json or text, found "%s"%s' % (
             log_format, did_you_mean(log_format, _LOG_FORMATS)))
+    if arguments.flag("resume"):
+        _inherit_parameters(arguments, console)
     loaded = load(arguments, console)
     pipeline = loaded.pipeline
     assert pipeline is not None
@@ -290,13 +292,45 @@ def _said(arguments: Arguments) -> Dict[str, object]:
     for option in SPEC.options:
         if option.key in ("json", "serve", "quiet", "verbose", "log_format") or not arguments.flag(option.key):
             continue
+        if option.key == "param":
+            continue
         if option.key == "env":
             said["env"] = sorted(setting.partition("=")[0] for setting in arguments.many("env"))
         elif option.metavar:
             said[option.key] = arguments.many(option.key)
         else:
             said[option.key] = True
+    values = parameters_of(arguments.many("inherited_param"))
+    values.update(parameters_of(arguments.many("param")))
+    if values:
+        from jobs.masking import is_secret_name
+        said["param"] = [name if is_secret_name(name) else "%s=%s" % (name, value)
+                         for name, value in sorted(values.items())]
     return said
+
+
+def _inherit_parameters(arguments: Arguments, console: Console) -> None:
+    """What the run that is resumed was given with ``--param`` holds where it is not given anew."""
+    from config.builder import application_name
+    from config.loader import load as load_document
+    from executioner.past import open_history
+
+    path = arguments.operands[0]
+    top = load_document(path, arguments.flag("insecure_config")).value
+    _, history = open_history(arguments, console)
+    if history is None or not isinstance(top, dict):
+        return  # which is told where the file is loaded, and the run is looked for
+    given = parameters_of(arguments.many("param"))
+    with history:
+        parent = history.run(history.resolve(arguments.one("resume") or "", application_name(top, path)), with_jobs=False)
+    settings = parent.options.get("param") if parent is not None else None
+    for setting in settings if isinstance(settings, list) else ():
+        name, equals, _ = str(setting).partition("=")
+        if equals:
+            arguments.add("inherited_param", str(setting))
+        elif name not in given:
+            raise usage_error("run %d was given --param %s, whose value is not kept: give it again" % (
+                parent.run_id if parent is not None else 0, name))
 
 
 def _command(home: Home) -> str:

@@ -7,7 +7,8 @@ __all__ = ["SPEC", "execute"]
 
 SPEC = CommandSpec(
     "CONFIG...", 1, None,
-    (Option("-q --quiet", "say nothing where all is well"),
+    (Option("--param", "a value of a parameter of the files; repeatable", "NAME=VALUE"),
+     Option("-q --quiet", "say nothing where all is well"),
      Option("--json", "a JSON list of the problems on standard output")),
     "Finds every problem of each configuration in one pass; starts nothing and writes nothing.\n"
     "Exit 0 where all can be run (warnings may remain), else 2.",
@@ -19,10 +20,14 @@ def execute(arguments: Arguments, console: Console) -> int:
     """Validate files."""
     from config.pipeline import validate_file
 
+    params = None
+    if arguments.flag("param"):
+        from executioner.loading import parameters_of
+        params = parameters_of(arguments.many("param"))
     problems = []
     good = []
     for path in arguments.operands:
-        result = validate_file(path, console.environ, arguments.many("feature"))
+        result = validate_file(path, console.environ, arguments.many("feature"), params=params)
         problems += result.problems
         if result.ok:
             good.append(path)

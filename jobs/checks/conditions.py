@@ -27,7 +27,7 @@ _Condition = Mapping[str, object]
 
 #: The keys of which a condition has one, with the further keys that go with it.
 CONDITIONS: Dict[str, Tuple[str, ...]] = {
-    "env": ("equals", "matches"), "file_exists": (), "command": (), "weekday": (), "day_of_month": (), "all": (),
+    "env": ("equals", "matches"), "param": ("equals", "matches"), "file_exists": (), "command": (), "weekday": (), "day_of_month": (), "all": (),
     "any": (), "not": ()}
 
 
@@ -80,7 +80,7 @@ def condition_problems(condition: object, where: Place = (), depth: int = 0) -> 
 
 
 def _value_problems(kind: str, value: object) -> List[str]:
-    if kind in ("env", "file_exists"):
+    if kind in ("env", "param", "file_exists"):
         return [] if isinstance(value, str) and value else ["must be a string that is not empty"]
     if kind == "command":
         good = isinstance(value, str) and value.strip() or (
@@ -124,6 +124,11 @@ def _env(condition: _Condition, context: CheckContext, now: time.struct_time) ->
         is_so = re.search(str(condition["matches"]), value) is not None
         return is_so, "%s %s %s" % (name, "matches" if is_so else "does not match", condition["matches"])
     return bool(value), "%s is %s" % (name, "set" if value else "empty")
+
+
+def _param(condition: _Condition, context: CheckContext, now: time.struct_time) -> Answer:
+    # Jobs see the parameters of the run as variables.
+    return _env(dict(condition, env="EXECUTIONER_PARAM_%s" % condition["param"]), context, now)
 
 
 def _file_exists(condition: _Condition, context: CheckContext, now: time.struct_time) -> Answer:
@@ -178,5 +183,5 @@ def _not(condition: _Condition, context: CheckContext, now: time.struct_time) ->
 
 
 _ANSWERS: Dict[str, Callable[[_Condition, CheckContext, time.struct_time], Answer]] = {
-    "env": _env, "file_exists": _file_exists, "command": _command, "weekday": _weekday, "day_of_month": _day_of_month,
+    "env": _env, "param": _param, "file_exists": _file_exists, "command": _command, "weekday": _weekday, "day_of_month": _day_of_month,
     "all": _all, "any": _any, "not": _not}

@@ -37,9 +37,9 @@ class Example:
                               cwd=str(self.elsewhere), env=environment, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=100)
 
-    def run(self, code: int) -> Dict[str, Any]:
+    def run(self, code: int, *words: str) -> Dict[str, Any]:
         """Run the example; the document that ``--json`` gives."""
-        done = self.call("run", str(self.file), "--json")
+        done = self.call("run", str(self.file), "--json", *words)
         assert done.returncode == code, done.stdout.decode() + done.stderr.decode()
         document = json.loads(done.stdout.decode())
         assert isinstance(document, dict) and document["exit_code"] == code
@@ -74,15 +74,16 @@ def orders_of(folder: Path) -> List[Tuple[str, str, str, int]]:
 
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {
-        "nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding"}
+        "nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters"}
     for folder in EXAMPLES.iterdir():
         assert (folder / (folder.name + ".json")).is_file()
 
 
-@pytest.mark.parametrize("name", ["nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding"])
+@pytest.mark.parametrize("name", ["nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters"])
 def test_examples_are_valid(name: str, tmp_path: Path) -> None:
     example = Example(name, tmp_path)
-    done = example.call("validate", str(example.file), "--json")
+    params = ("--param", "region=north") if name == "parameters" else ()
+    done = example.call("validate", str(example.file), "--json", *params)
     assert done.returncode == 0, done.stdout.decode()
     assert json.loads(done.stdout.decode()) == []
 
@@ -192,6 +193,16 @@ def test_deciding(tmp_path: Path) -> None:
     assert example.output(document, "load") == "loading 42 rows\n"
     (example.folder / "full").write_text("")
     assert statuses(example.run(0))["archive"] == "SUCCESS"
+
+
+def test_parameters(tmp_path: Path) -> None:
+    example = Example("parameters", tmp_path)
+    missing = example.call("run", str(example.file))
+    assert missing.returncode == 2 and b"region: a value is required" in missing.stderr
+    document = example.run(0, "--param", "region=north", "--param", "rows=50")
+    assert statuses(document) == {"load": "SUCCESS", "archive": "SKIPPED"}
+    assert example.output(document, "load") == "Orders of the night: at most 50 rows into out/north\n"
+    assert statuses(example.run(0, "--param", "region=south", "--param", "full=true"))["archive"] == "SUCCESS"
 
 
 def wait_for_text(path: Path, words: str = "\n") -> str:

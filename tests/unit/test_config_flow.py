@@ -43,7 +43,7 @@ def nested(depth: int) -> Dict[str, Any]:
     return condition
 
 
-CONDITIONS = "env, file_exists, command, weekday, day_of_month, all, any, not"
+CONDITIONS = "env, param, file_exists, command, weekday, day_of_month, all, any, not"
 
 
 @pytest.mark.parametrize("job, expected", [
