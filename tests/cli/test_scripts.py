@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import List
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 REPORT = """<?xml version="1.0"?>
@@ -83,4 +85,14 @@ def test_the_readme_begins_with_two_commands() -> None:
     block = (ROOT / "README.md").read_text(encoding="utf-8").split("```sh\n")[1].split("```")[0]
     commands = block.splitlines()
     assert len(commands) == 2
-    assert all(command.startswith("python3 -m executioner ") for command in commands)
+    assert commands[0].startswith("python3 -m executioner run ") and commands[1] == "make test"
+
+
+@pytest.mark.skipif(not any(os.access(os.path.join(folder, "make"), os.X_OK)
+                            for folder in os.environ["PATH"].split(os.pathsep)), reason="not run: no make")
+def test_make_test_gives_pytest_the_plugins_options() -> None:
+    # ``echo -n 2`` would keep the -n for itself.
+    told = subprocess.check_output(["make", "-n", "test"], cwd=str(ROOT)).decode()
+    options = re.search(r"printf '%s ' '([^']*)'", told)
+    assert options is not None and options.group(1) == "-n 2 --timeout 120"
+    assert subprocess.check_output(["sh", "-c", options.group(0)]).split() == [b"-n", b"2", b"--timeout", b"120"]
