@@ -6,7 +6,7 @@ it knows nothing), and what ended nobody knows how is LOST. The damaged file is 
 import json
 import os
 import sqlite3
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from db.checks import inconsistencies
 from db.history import History
@@ -187,7 +187,8 @@ def _salvage(path: str, database: SQLiteAdapter) -> Tuple[Dict[str, int], List[s
             names = list(values)
             try:
                 rows[table] += database.execute(
-                    "INSERT OR REPLACE INTO %s (%s) VALUES (%s)" % (table, ", ".join(names), ", ".join("?" * len(names))),
+                    "INSERT OR REPLACE INTO %s (%s) VALUES (%s)" % (
+                        table, ", ".join(names), ", ".join("?" * len(names))),
                     [storable(values[name]) for name in names])
             except Exception as error:  # noqa: BLE001 - whatever a damaged row holds, it is passed over
                 if not isinstance(error, (ValueError, TypeError)) and type(error).__module__ != "jobs.exceptions":
@@ -253,18 +254,18 @@ def _insert_run(database: SQLiteAdapter, run: TracedRun) -> bool:
     if database.fetchone("SELECT 1 FROM runs WHERE run_uuid = ?", (run.run_uuid,)) is not None or not run.run_uuid:
         run.run_uuid = os.urandom(16).hex()
     database.execute(
-        "INSERT INTO runs (run_id, run_uuid, application, status, exit_code, reason, config_hash, config_path, options, "
-        "job_count, host, user_name, boot_id, record_path, log_dir, started_at, ended_at) "
+        "INSERT INTO runs (run_id, run_uuid, application, status, exit_code, reason, config_hash, config_path, "
+        "options, job_count, host, user_name, boot_id, record_path, log_dir, started_at, ended_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '', ?, ?, ?, ?)",
         (run.run_id, run.run_uuid, storable(run.application), run.status, run.exit_code, storable(run.reason),
-         _NO_CONFIGURATION, storable(run.config_path), json.dumps({"rebuilt": True}) if partial else "{}", len(run.jobs),
-         storable(run.record_path), storable(run.log_dir), run.started_at,
+         _NO_CONFIGURATION, storable(run.config_path), json.dumps({"rebuilt": True}) if partial else "{}",
+         len(run.jobs), storable(run.record_path), storable(run.log_dir), run.started_at,
          ended if run.ended_at is None else run.ended_at))
     _insert_jobs(database, run.run_id, list(run.jobs.values()), set())
     return partial
 
 
-def _insert_jobs(database: SQLiteAdapter, run_id: int, jobs: Sequence[TracedJob], taken: "set[int]") -> None:
+def _insert_jobs(database: SQLiteAdapter, run_id: int, jobs: Sequence[TracedJob], taken: Set[int]) -> None:
     for job in jobs:
         if job.position in taken:
             job.position = None
@@ -335,7 +336,8 @@ def _mark_rebuilt(database: SQLiteAdapter, run_id: int) -> None:
 def _tidy(database: SQLiteAdapter) -> None:
     """Take out what refers to nothing, and close the gaps that are left."""
     marks = ", ".join("'%s'" % status for status in sorted(RUN_STATUSES))
-    database.execute("DELETE FROM runs WHERE status NOT IN (%s) OR typeof(started_at) NOT IN ('real', 'integer')" % marks)
+    database.execute("DELETE FROM runs WHERE status NOT IN (%s) "
+                     "OR typeof(started_at) NOT IN ('real', 'integer')" % marks)
     finals = ", ".join("'%s'" % status for status in sorted(FINAL_STATUSES) + [JobStatus.PENDING])
     database.execute("DELETE FROM jobs WHERE status NOT IN (%s)" % finals)
     database.execute("INSERT OR IGNORE INTO configurations (config_hash, config_text) SELECT DISTINCT config_hash, '' "
@@ -354,7 +356,8 @@ def _tidy(database: SQLiteAdapter) -> None:
 
 def _close_gaps(database: SQLiteAdapter, run_id: int, status: str) -> None:
     """Every position has a job; those of a run that has ended have ended, and so have their attempts."""
-    have = [row[0] for row in database.fetchall("SELECT position FROM jobs WHERE run_id = ? ORDER BY position", (run_id,))]
+    rows = database.fetchall("SELECT position FROM jobs WHERE run_id = ? ORDER BY position", (run_id,))
+    have = [row[0] for row in rows]
     wanted = max(have) + 1 if have else 0
     for position in set(range(wanted)).difference(have):
         database.execute(

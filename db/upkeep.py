@@ -103,7 +103,7 @@ def backup(path: str, target: str, allow_network_fs: bool = False) -> int:
     """
     if os.path.lexists(target):
         raise ConfigurationError("%s is there already; a backup replaces no file" % target)
-    database = SQLiteAdapter(path, readonly=_copies_online(), allow_network_fs=allow_network_fs)
+    database = SQLiteAdapter(path, readonly=_is_copied_by_reader(path), allow_network_fs=allow_network_fs)
     try:
         database.backup(target)
     finally:
@@ -186,8 +186,8 @@ def migrate(path: str, to: Optional[int] = None, dry_run: bool = False, allow_ne
         left = pending(database, migrations)
         found = migrations[-1].version - len(left)
         if to is not None and to < found:
-            raise ConfigurationError("--to %d: the history has schema %d already; the way back is the backup that was made "
-                                     "before the step: executioner db restore FILE" % (to, found))
+            raise ConfigurationError("--to %d: the history has schema %d already; the way back is the backup that was "
+                                     "made before the step: executioner db restore FILE" % (to, found))
         wanted = [migration for migration in left if to is None or migration.version <= to]
         if wanted and not dry_run:
             apply_pending(database, [migration for migration in migrations if to is None or migration.version <= to])
@@ -253,18 +253,18 @@ def _empty_log(path: str) -> None:
 
 
 def _copy(source: str, target: str) -> None:
-    database = SQLiteAdapter(source, readonly=_copies_online(), allow_network_fs=True)
+    database = SQLiteAdapter(source, readonly=_is_copied_by_reader(source), allow_network_fs=True)
     try:
         database.copy_to(target)
     finally:
         database.close()
 
 
-def _copies_online() -> bool:
-    """Whether SQLite can be asked for a copy by a reader (Python 3.7 and newer)."""
+def _is_copied_by_reader(path: str) -> bool:
+    """Whether a reader can make the copy: SQLite can be asked for it (Python 3.7 and newer), or nothing can be written."""
     import sqlite3
 
-    return hasattr(sqlite3.Connection, "backup")
+    return hasattr(sqlite3.Connection, "backup") or not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK)
 
 
 def _schema(database: SQLiteAdapter) -> int:

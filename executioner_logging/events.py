@@ -97,7 +97,8 @@ class EventLog:
         quiet = outcome.status in _QUIET
         if outputs is not None and not quiet:
             context["stdout_path"], context["stderr_path"] = outputs
-        return Record(event.at, "DEBUG" if is_told else "INFO" if quiet else "WARNING", "attempt_ended", "%s: attempt %d %s%s" % (
+        level = "DEBUG" if is_told else "INFO" if quiet else "WARNING"
+        return Record(event.at, level, "attempt_ended", "%s: attempt %d %s%s" % (
             event.job_id, event.attempt, outcome.status, _how(outcome.duration_s, outcome.reason)),
             job_id=event.job_id, attempt=event.attempt, error_code=_FAILURES.get(outcome.status), context=context)
 

@@ -62,7 +62,8 @@ def expand_command(command: _Command, lookup: Lookup, variable_prefix: str,
         if _in_single_quotes(command, match.start()):
             parts.append(value.replace("'", "'\\''"))
         else:
-            name = "%s%d" % (variable_prefix, len(variables) + 1) if variable_of is None else variable_of(match.group(1))
+            name = variable_of(match.group(1)) if variable_of is not None else \
+                "%s%d" % (variable_prefix, len(variables) + 1)
             variables[name] = value
             parts.append("${%s}" % name)
     parts.append(command[end:])

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Union
 
 from executioner.console import Console, OutputClosed
 from executioner.home import Home, locate
-from executioner.loading import PIPELINE_OPTIONS, SELECTION_OPTIONS, given_jobs, load, overrides_of, parameters_of, selection
+from executioner.loading import (PIPELINE_OPTIONS, SELECTION_OPTIONS, given_jobs, load, overrides_of, parameters_of,
+                                 selection)
 from executioner.options import Arguments, CommandSpec, Option, did_you_mean, usage_error
 from jobs.exceptions import EXIT_OK, ExecutionerError, InternalError, StorageError
 
@@ -322,7 +323,8 @@ def _inherit_parameters(arguments: Arguments, console: Console) -> None:
         return  # which is told where the file is loaded, and the run is looked for
     given = parameters_of(arguments.many("param"))
     with history:
-        parent = history.run(history.resolve(arguments.one("resume") or "", application_name(top, path)), with_jobs=False)
+        resumed = history.resolve(arguments.one("resume") or "", application_name(top, path))
+        parent = history.run(resumed, with_jobs=False)
     settings = parent.options.get("param") if parent is not None else None
     for setting in settings if isinstance(settings, list) else ():
         name, equals, _ = str(setting).partition("=")

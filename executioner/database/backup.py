@@ -8,8 +8,8 @@ __all__ = ["SPEC", "execute"]
 
 SPEC = CommandSpec(
     "FILE", 1, 1, (),
-    "Copies the history to one file (mode 0600) as it is at one moment, while runs go on. The copy is read from end to\n"
-    "end before it gets its name, and is on the disk when the command ends. A file that is there is not replaced.",
+    "Copies the history to one file (mode 0600) as it is at one moment, while runs go on. The copy is read from end\n"
+    "to end before it gets its name, and is on the disk when the command ends. A file that is there is not replaced.",
     (("executioner db backup /backup/history-$(date +%F).db", "from cron, for example"),))
 
 

@@ -9,8 +9,8 @@ __all__ = ["SPEC", "execute"]
 SPEC = CommandSpec(
     "[FILE]", 0, 1, (Option("--json", "a JSON list of what is wrong, on standard output"),),
     "Reads every page of the history (or of a backup), compares every index and every reference, and what must agree\n"
-    "besides: jobs of a run that has ended have ended, attempts are all there, a SUCCESS holds no failure. Runs may go\n"
-    "on meanwhile. Exit 0 where it is whole, 3 where it is not. Changes nothing.",
+    "besides: jobs of a run that has ended have ended, attempts are all there, a SUCCESS holds no failure. Runs may\n"
+    "go on meanwhile. Exit 0 where it is whole, 3 where it is not. Changes nothing.",
     (("executioner db check", "the history of the home"),
      ("executioner db check /backup/history.db", "a backup")))
 
@@ -28,8 +28,8 @@ def execute(arguments: Arguments, console: Console) -> int:
         for problem in problems:
             console.out.line(problem)
         console.err.line("executioner: %s: %s found" % (path, count_text(len(problems), "problem")))
-        console.err.line("  hint: restore a backup (`executioner db restore FILE`); where there is none, a damaged file is"
-                         " rebuilt by `executioner db recover --rebuild`")
+        console.err.line("  hint: restore a backup (`executioner db restore FILE`); where there is none, a damaged "
+                         "file is rebuilt by `executioner db recover --rebuild`")
     else:
         console.out.line("%s is whole" % path)
     return EXIT_INTERNAL if problems else EXIT_OK

@@ -9,7 +9,8 @@ __all__ = ["SPEC", "execute"]
 SPEC = CommandSpec(
     "", 0, 0, (Option("--to", "no further than this schema", "N"), Option("--dry-run", "only say what would be done")),
     "Brings the schema of the history up to date, each step in one transaction, after a backup beside the file\n"
-    "(history.db.schema-N.backup). The next run would do the same. The way back is `executioner db restore` of that file.",
+    "(history.db.schema-N.backup). The next run would do the same. The way back is `executioner db restore` of that\n"
+    "file.",
     (("executioner db migrate --dry-run", "what would be done"),))
 
 _LARGEST = 10 ** 6
@@ -21,7 +22,8 @@ def execute(arguments: Arguments, console: Console) -> int:
 
     home = existing_home(arguments, console)
     dry_run = arguments.flag("dry_run")
-    found, steps = migrate(home.history, arguments.number("to", 0, _LARGEST), dry_run, arguments.flag("allow_network_fs"))
+    found, steps = migrate(home.history, arguments.number("to", 0, _LARGEST), dry_run,
+                           arguments.flag("allow_network_fs"))
     if not steps:
         console.out.line("schema %d, nothing to do" % found)
     for step in steps:

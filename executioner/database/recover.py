@@ -1,5 +1,5 @@
 """``db recover``: closes the runs of dead runners; with ``--rebuild`` makes a new history from what is left of one."""
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING, Callable, List
 
 from executioner.console import Console
 from executioner.database.place import existing_home
@@ -7,14 +7,15 @@ from executioner.options import Arguments, CommandSpec, Option
 from jobs.exceptions import EXIT_OK, EXIT_SIGNAL, DatabaseError
 
 if TYPE_CHECKING:
+    from executioner.acting import Actor
     from executioner.home import Home
 
 __all__ = ["SPEC", "execute"]
 
 SPEC = CommandSpec(
     "", 0, 0, (Option("--rebuild", "where the history is damaged or gone: build a new one from what is left"),),
-    "Closes every run whose runner died: waits for its jobs that still run, imports what its keeper recorded, and says\n"
-    "LOST of what nobody knows. Runs that are alive are left alone. May be stopped and given again at any time.\n\n"
+    "Closes every run whose runner died: waits for its jobs that still run, imports what its keeper recorded, and\n"
+    "says LOST of what nobody knows. Runs that are alive are left alone. May be stopped and given again any time.\n\n"
     "With --rebuild a history that is damaged or gone is made anew from the rows that can still be read, the keepers'\n"
     "records, the log and the folders of output. The damaged file is kept beside it. Refused while anything runs.",
     (("executioner db recover", "after a reboot, for all applications at once"),
@@ -47,6 +48,20 @@ def _rebuild(home: "Home", allow_network_fs: bool) -> List[str]:
     return rebuild(home.history, traces_of(home), living_runs(home.records, home.locks), allow_network_fs).lines()
 
 
+def _waiting(actor: "Actor", console: Console, run_id: int) -> Callable[[float], bool]:
+    """Waits for the jobs of a dead run; says so the first time."""
+    told: List[int] = []
+
+    def wait(seconds: float) -> bool:
+        if not told:
+            told.append(run_id)
+            console.err.line("executioner: jobs of run %d still run: waiting for them; "
+                             "`executioner cancel %d` stops them" % (run_id, run_id))
+        return actor.wait(seconds)
+
+    return wait
+
+
 def _settle(arguments: Arguments, console: Console) -> int:
     from db.truth import is_runner_alive, settle
     from executioner.acting import Actor
@@ -54,15 +69,7 @@ def _settle(arguments: Arguments, console: Console) -> int:
     with Actor(arguments, console) as actor:
         found = actor.history.open_runs()
         for run in found:
-            told: List[int] = []
-
-            def wait(seconds: float) -> bool:
-                if not told:
-                    told.append(run.run_id)
-                    console.err.line("executioner: jobs of run %d still run: waiting for them; `executioner cancel %d` stops "
-                                     "them" % (run.run_id, run.run_id))
-                return actor.wait(seconds)
-
+            wait = _waiting(actor, console, run.run_id)
             if is_runner_alive(run):
                 console.out.line("run %d of %s: its runner is alive" % (run.run_id, run.application))
             elif settle(actor.history, run, wait):

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 from db.rebuild import TracedAttempt, TracedJob, TracedRun
 from executioner.home import Home
@@ -196,7 +196,7 @@ def _keys(attempt: int, pid: Optional[int], duration_s: Optional[float],
     return keys
 
 
-def _match_the_last(run: TracedRun, positions: "set[int]") -> None:
+def _match_the_last(run: TracedRun, positions: Set[int]) -> None:
     """Where one job with output and one position are left over, they belong together."""
     jobs = [job for job in run.jobs.values() if job.position is None and job.attempts]
     left = positions.difference(job.position for job in run.jobs.values() if job.position is not None)

@@ -27,8 +27,8 @@ _Condition = Mapping[str, object]
 
 #: The keys of which a condition has one, with the further keys that go with it.
 CONDITIONS: Dict[str, Tuple[str, ...]] = {
-    "env": ("equals", "matches"), "param": ("equals", "matches"), "file_exists": (), "command": (), "weekday": (), "day_of_month": (), "all": (),
-    "any": (), "not": ()}
+    "env": ("equals", "matches"), "param": ("equals", "matches"), "file_exists": (), "command": (),
+    "weekday": (), "day_of_month": (), "all": (), "any": (), "not": ()}
 
 
 _MONTH_DAYS = frozenset(range(1, 32)) | frozenset(range(-31, 0))
@@ -183,5 +183,5 @@ def _not(condition: _Condition, context: CheckContext, now: time.struct_time) ->
 
 
 _ANSWERS: Dict[str, Callable[[_Condition, CheckContext, time.struct_time], Answer]] = {
-    "env": _env, "param": _param, "file_exists": _file_exists, "command": _command, "weekday": _weekday, "day_of_month": _day_of_month,
-    "all": _all, "any": _any, "not": _not}
+    "env": _env, "param": _param, "file_exists": _file_exists, "command": _command, "weekday": _weekday,
+    "day_of_month": _day_of_month, "all": _all, "any": _any, "not": _not}

@@ -4,13 +4,12 @@ import os
 import signal
 import sqlite3
 import stat
-import threading
 from typing import Dict, List
 
 import pytest
 
 from cli_case import Case
-from killing import LONG, begin, is_alive, rows, statuses, wait_for_file, wait_until
+from killing import LONG, begin, rows, statuses, wait_for_file, wait_until
 
 A = {"id": "a", "command": "echo a >> ran"}
 B = {"id": "b", "command": "echo b >> ran; exit 3", "dependencies": ["a"]}
