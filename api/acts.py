@@ -10,7 +10,7 @@ from api.service import Service
 from api.truths import true_runs
 from db import acts
 from db.history import History
-from jobs.exceptions import EXIT_LOCKED, EXIT_OK
+from jobs.exceptions import EXIT_OK
 from jobs.models import RunRecord, RunStatus
 
 #: The kind of the event that says who started a run over HTTP.
@@ -61,6 +61,9 @@ def hold(service: Service, call: Call) -> Response:
     """Keep a job from starting."""
     name, job_id = call.text("application"), call.text("job_id")
     with _writing(service, call) as history:
+        last = history.last_run(name)
+        if last is None or all(job.job_id != job_id for job in history.jobs(last.run_id)):
+            raise Refusal("not_found", "the last run of this application has no job of that name")
         acts.hold(history, name, job_id, _who(call), _why(call))
         held = sorted(history.holds(name))
     return service.reply({"application": name, "held": held})
@@ -79,6 +82,10 @@ def mark(service: Service, call: Call) -> Response:
     """Have a resume take jobs as done."""
     with _writing(service, call) as history:
         run = _run(history, call)
+        known = {job.job_id for job in history.jobs(run.run_id)}
+        unknown = [job_id for job_id in call.texts("jobs") if job_id not in known]
+        if unknown:
+            raise Refusal("not_found", "run %d has no job %s" % (run.run_id, unknown[0]))
         acts.mark_success(history, run, call.texts("jobs"), _who(call), _why(call))
         marked = sorted(history.marks(run.run_id))
     return service.reply({"run_id": run.run_id, "marked": marked}, [run.config_path])
@@ -129,8 +136,7 @@ def _launch(service: Service, call: Call, of: RunRecord, words: List[str]) -> Re
     launched: Launched = service.launcher.start(words, run_of)
     service.report("INFO", "api_act", "%s of %s by %s" % (call.route.name, of.application, _who(call)), None)
     if launched.run_id is None and launched.exit_code not in (None, EXIT_OK):
-        code = "conflict" if launched.exit_code == EXIT_LOCKED else "unprocessable"
-        raise Refusal(code, service.secrets.masker([of.config_path]).mask_text(launched.message)
+        raise Refusal("conflict", service.secrets.masker([of.config_path]).mask_text(launched.message)
                       or "the command ended with exit code %d" % (launched.exit_code or 0))
     if launched.run_id is not None:
         with History.open(service.history_path, lock_timeout_s=5.0) as history:

@@ -20,7 +20,6 @@ PROBLEMS: Dict[str, Tuple[int, str]] = {
     "media_type": (415, "the body must be application/json"),
     "expectation": (417, "only 100-continue can be expected"),
     "misdirected": (421, "the Host is none of this server's names"),
-    "unprocessable": (422, "it cannot be done as asked"),
     "too_many_failures": (429, "too many requests with a wrong token; wait a second"),
     "head_too_large": (431, "the head of the request is too large"),
     "internal": (500, "this is a bug; the log of the server has the details"),

@@ -30,6 +30,7 @@ class Gate:
         self._scheme = scheme
         self._failures: List[float] = []
         self._guard = threading.Lock()
+        self.failures_a_second = _FAILURES
         #: For the metrics.
         self.failed = 0
 
@@ -88,8 +89,8 @@ class Gate:
         now = time.monotonic()
         with self._guard:
             self.failed += 1
-            self._failures = [at for at in self._failures if now - at < 1.0][-_FAILURES:]
-            is_flood = len(self._failures) >= _FAILURES
+            self._failures = [at for at in self._failures if now - at < 1.0][-self.failures_a_second:]
+            is_flood = len(self._failures) >= self.failures_a_second
             if not is_flood:
                 self._failures.append(now)
         if is_flood:

@@ -25,7 +25,7 @@ _SINGLE = frozenset(("authorization", "content-length", "content-type", "expect"
 _REASONS = {200: "OK", 201: "Created", 202: "Accepted", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden",
             404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout", 409: "Conflict",
             413: "Content Too Large", 414: "URI Too Long", 415: "Unsupported Media Type", 417: "Expectation Failed",
-            421: "Misdirected Request", 422: "Unprocessable Content", 429: "Too Many Requests",
+            421: "Misdirected Request", 429: "Too Many Requests",
             431: "Request Header Fields Too Large", 500: "Internal Server Error", 501: "Not Implemented",
             503: "Service Unavailable", 505: "HTTP Version Not Supported"}
 #: The same for every answer. Nothing that a user wrote is ever put into a header.
@@ -107,7 +107,8 @@ def _request_line(line: str) -> Tuple[str, str, bool]:
     if major != "1" or minor not in "01":
         raise Refusal("version")
     if len(target) > _TARGET_BYTES:
-        raise Refusal("target_too_long")
+        # A path is a place; what follows the ? is only a value that is too long.
+        raise Refusal("bad_request", "the query is too long") if "?" in target[:_TARGET_BYTES] else Refusal("target_too_long")
     if target[0] != "/":
         raise Refusal("bad_request", "the target must be a path")
     if "#" in target:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["build_document", "docs_page", "openapi_document"]
 
 Document = Dict[str, object]
+_NO_NUL = "^[^\\u0000]*$"
 #: What any route may answer: a request that is none, a client that is not to be here, a defect of ours.
 _ALWAYS = ("bad_request", "foreign_origin", "method", "too_slow", "target_too_long", "expectation", "misdirected",
            "head_too_large", "body_too_large", "not_implemented", "version", "internal", "busy")
@@ -108,7 +109,7 @@ SCHEMAS: Dict[str, Document] = {
 
 def _schema(of: Parameter) -> Document:
     if of.kind == "strings":
-        return {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 128},
+        return {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": _NO_NUL},
                 "minItems": of.minimum, "maxItems": of.maximum}
     schema: Document = {"type": of.kind}
     if of.kind == "integer":
@@ -119,7 +120,7 @@ def _schema(of: Parameter) -> Document:
         elif of.pattern:
             schema["pattern"] = "^(?:%s)$" % of.pattern
         else:
-            schema.update(minLength=of.minimum, maxLength=of.maximum)
+            schema.update(minLength=of.minimum, maxLength=of.maximum, pattern=_NO_NUL)
     if of.default is not None:
         schema["default"] = of.default
     return schema
@@ -158,9 +159,11 @@ def _operation(route: Route) -> Document:
     answer = route.answer
     content: Document = {answer.content_type: {"schema": _ref(answer.schema) if answer.schema else _TEXT}}
     if route.name == "metrics":
-        content["application/json"] = {"schema": _OPEN}
+        content["application/json"] = {"schema": {"type": "array", "items": _OPEN}}
     if route.name == "output":
-        content["text/event-stream"] = {"schema": _TEXT}
+        content["text/event-stream"] = {}
+    if route.name == "events":
+        content[answer.content_type] = {}  # each event has a shape of its own
     responses: Document = {str(answer.status): {"description": answer.text, "content": content}}
     if answer.status == 201:
         responses["202"] = {"description": "started; its number is not known yet", "content": content}

@@ -103,10 +103,8 @@ class Service:
 
     def _failed(self, error: ExecutionerError) -> Response:
         """The answer where the tool itself refuses."""
-        if isinstance(error, OverlapError):
+        if isinstance(error, (OverlapError, ConfigurationError)):
             code = "conflict"
-        elif isinstance(error, ConfigurationError):
-            code = "unprocessable"
         elif isinstance(error, StorageError):
             code = "storage"
         else:

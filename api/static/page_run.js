@@ -61,7 +61,7 @@ class RunPage {
     if (this.context.signal.aborted) return;
     this.makeTabs();
     this.show(this.jobs.length > 400 && !this.jobs.some((job) => BAD.has(job.status)) ? "jobs" : "graph");
-    this.context.every(1000, () => { if (this.run.status === "RUNNING") { this.drawHead(); if (this.tab === "timeline") this.timeline.draw(); } });
+    this.context.every(1000, () => { if (this.run.status === "RUNNING") { this.drawHead(); if (this.tab === "timeline") this.timeline.draw(); if (this.tab === "jobs") this.list.later(); } });
   }
 
   // ---- what the stream tells --------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ class RunPage {
       el("a", { class: "job-name", href: link("runs", this.runId, "jobs", job.job_id), data: { key: job.job_id } }, job.job_id),
       el("span", { class: "job-why" }, job.held ? el("span", { class: "tag" }, "held") : null, job.marked ? el("span", { class: "tag" }, "marked as success") : null,
         LIVE.has(job.status) || BAD.has(job.status) || !job.attempts ? (job.reason || job.description) : job.description),
-      el("span", { class: "number tries" }, job.attempts > 1 ? job.attempts + " tries" : ""), el("span", { class: "number" }, job.attempts ? durationText(job.duration) : "–"));
+      el("span", { class: "number tries" }, job.attempts > 1 ? job.attempts + " tries" : ""), el("span", { class: "number" }, job.status === "RUNNING" && job.started ? durationText(Math.max(0, Date.now() / 1000 - seconds(job.started))) : job.attempts ? durationText(job.duration) : "–"));
   }
 
   async showJournal() {

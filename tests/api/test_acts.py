@@ -87,7 +87,7 @@ def test_start_a_file_that_is_no_good_any_more(site: Site) -> None:
     with open(path, "w") as out:
         out.write("{")
     reply = site.post("/api/v1/applications/app/runs")
-    assert reply.status == 422 and "app.json" in reply.json()["message"]
+    assert reply.status == 409 and "app.json" in reply.json()["message"]
 
 
 def test_cancel(site: Site) -> None:
@@ -120,7 +120,7 @@ def test_resume(site: Site) -> None:
 
 def test_mark_and_resume(site: Site) -> None:
     site.run([{"id": "a", "command": "false"}, {"id": "b", "command": "true", "dependencies": ["a"]}], code=1)
-    assert site.post("/api/v1/runs/1/marks", {"jobs": ["nope"]}).status == 422
+    assert site.post("/api/v1/runs/1/marks", {"jobs": ["nope"]}).status == 404
     assert site.post("/api/v1/runs/1/marks", {"jobs": ["a"], "why": "by hand"}).json() == {"run_id": 1, "marked": ["a"]}
     assert site.post("/api/v1/runs/1/marks", {}).status == 400
     site.post("/api/v1/runs/1/resume")
@@ -129,11 +129,11 @@ def test_mark_and_resume(site: Site) -> None:
 
 def test_hold_and_release(site: Site) -> None:
     site.run([{"id": "a", "command": "true"}])
-    assert site.post("/api/v1/applications/app/jobs/x/hold").status == 422
+    assert site.post("/api/v1/applications/app/jobs/x/hold").status == 404
     assert site.post("/api/v1/applications/app/jobs/a/hold", {"why": "later"}).json()["held"] == ["a"]
     assert site.get("/api/v1/runs/1/jobs/a").json()["held"] == {"who": "operator (token)", "why": "later"}
     assert site.post("/api/v1/applications/app/jobs/a/release").json()["held"] == []
-    assert site.post("/api/v1/applications/app/jobs/a/release").status == 422
+    assert site.post("/api/v1/applications/app/jobs/a/release").status == 409
 
 
 def test_run_with_a_server_beside_it(site: Site) -> None:

@@ -73,6 +73,7 @@ def test_pages_of_runs(filled: ApiCase) -> None:
     ("since=1970-01-01T00:16:46Z", [8, 7, 6]), ("until=1970-01-01T00:16:42Z", [2, 1]),
     ("since=1970-01-01T00:16:42Z&until=1970-01-01T00:16:43.500Z", [3, 2]), ("until=1970-01-01T00:16:40Z", []),
     ("until=2020-01-01T00:00:00Z&limit=1", [8]), ("application=nope", []),
+    ("since=1969-12-31T23:59:59Z&limit=1", [8]), ("until=2026-02-31T00:00:00Z&limit=1", [8]),
 ])
 def test_filters(filled: ApiCase, query: str, expected: "list[int]") -> None:
     assert [run["run_id"] for run in filled.get("/api/v1/runs?" + query).json()["runs"]] == expected
