@@ -108,7 +108,9 @@ def _request_line(line: str) -> Tuple[str, str, bool]:
         raise Refusal("version")
     if len(target) > _TARGET_BYTES:
         # A path is a place; what follows the ? is only a value that is too long.
-        raise Refusal("bad_request", "the query is too long") if "?" in target[:_TARGET_BYTES] else Refusal("target_too_long")
+        if "?" in target[:_TARGET_BYTES]:
+            raise Refusal("bad_request", "the query is too long")
+        raise Refusal("target_too_long")
     if target[0] != "/":
         raise Refusal("bad_request", "the target must be a path")
     if "#" in target:

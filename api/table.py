@@ -31,7 +31,8 @@ def _after(text: str) -> Parameter:
     return parameter("after", text, "integer", -1, _LARGEST, default=-1)
 
 
-_INSTANT = r"[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z"
+_INSTANT = (r"[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T"
+            r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z")
 _OF_RUN = ("not_found", "storage")
 _OF_ACT = ("not_found", "conflict", "storage")
 
