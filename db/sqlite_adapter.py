@@ -160,6 +160,8 @@ class SQLiteAdapter(SQLiteStatements):
         by_connection = getattr(self._live(), "backup", None)
         if by_connection is not None:
             copy_by_connection(by_connection, path)
+        elif self._readonly and not side_file_size(self._path, "-wal"):
+            copy_by_child(self._path, path)  # where nothing can be written, nobody writes
         else:
             with self.exclusive():
                 if self._journal_mode == "wal" and not self.checkpoint():

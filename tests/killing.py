@@ -66,10 +66,13 @@ def kill(pid: int) -> None:
 class Background:
     """A command that runs while the test goes on."""
 
-    def __init__(self, case: Case, words: List[str], env: Dict[str, str]) -> None:
+    def __init__(self, case: Case, words: List[str], env: Dict[str, str], program: str = "") -> None:
         self.case = case
+        command = case.command(*words)
+        if program:
+            command[1:3] = ["-c", program]
         with open(case.path("err"), "ab") as err, open(case.path("out"), "wb") as out:
-            self.process = subprocess.Popen(case.command(*words), cwd=case.folder, env=dict(case.environ, **env),
+            self.process = subprocess.Popen(command, cwd=case.folder, env=dict(case.environ, **env),
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=err)
 
     @property
@@ -106,9 +109,9 @@ class Background:
 def begin(case: Case, *words: str, **options: Any) -> Iterator[Background]:
     """Start a command that goes on while the ``with`` lasts; what is left of it then is killed.
 
-    ``env``: variables over the environment.
+    ``env``: variables over the environment; ``program``: Python text that is run instead of ``-m executioner``.
     """
-    background = Background(case, list(words), options.pop("env", {}))
+    background = Background(case, list(words), options.pop("env", {}), options.pop("program", ""))
     assert not options, options
     try:
         yield background
@@ -120,7 +123,7 @@ def begin(case: Case, *words: str, **options: Any) -> Iterator[Background]:
 
 def rows(case: Case, query: str) -> List[Any]:
     """What the history has, asked past the product."""
-    if not os.path.exists(case.path("home", "history.db")):
+    if not os.path.exists(os.path.join(case.home, "history.db")):
         return []
     connection = sqlite3.connect("file:%s/history.db?mode=ro" % case.home, uri=True)
     try:
