@@ -183,11 +183,13 @@ def stop(trials, number):
     err_path = os.path.join(folder, "err")
     with open(err_path, "wb") as err:
         argv = trials.product.argv("run", config)
+        ignore = None
         if case == "nohup":
-            argv = as_child_of("signal.signal(signal.SIGHUP, signal.SIG_IGN)", argv)
-            kinds = ["quick"]
+            # Before it is there: the hang-up may come at once.
+            def ignore():
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
         child = subprocess.Popen(argv, env=trials.product.environment(home, mark), stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.DEVNULL, stderr=err, start_new_session=True)
+                                 stdout=subprocess.DEVNULL, stderr=err, start_new_session=True, preexec_fn=ignore)
     entries = []
     if phase == "start":
         time.sleep(rnd.uniform(0.0, 0.25))
