@@ -19,6 +19,7 @@ __all__ = ["Prepared", "ResumeOptions", "plan_lines", "prepare_resume", "settled
 
 #: Why a job is not in this resume. Unlike ``NOT_SELECTED`` of a first run it binds no later resume.
 LEFT_OUT = "left out of this resume"
+_NOBODY_KNOWS = "nobody knows how it ended in run "
 
 
 class Prepared(NamedTuple):
@@ -79,21 +80,26 @@ def prepare_resume(history: History, options: ResumeOptions, current: Pipeline,
 def plan_lines(history: History, prepared: Prepared, current: Pipeline, differences: Sequence[str],
                with_current: bool) -> List[str]:
     """What the new run will do, for a person, before it does it."""
+    from executioner.rehearsal import rehearse
+
     parent_id, ids = prepared.parent_run_id, prepared.graph.ids
     assert parent_id is not None
-    runs = [ids[position] for position in prepared.graph.order if position not in prepared.given]
+    out = {position: one.reason for position, one in prepared.given.items() if one.status != JobStatus.SUCCESS}
+    out.update((position, reason) for position, reason in rehearse(
+        prepared.pipeline, prepared.graph, prepared.given, {}).left_out.items() if position not in prepared.given)
+    runs = [ids[position] for position in prepared.graph.order
+            if position not in prepared.given and position not in out]
     lines = ["resume of run %d (%s): %d to run, %d kept, %d left out" % (
         parent_id, current.application, len(runs),
-        sum(1 for one in prepared.given.values() if one.status == JobStatus.SUCCESS),
-        sum(1 for one in prepared.given.values() if one.status != JobStatus.SUCCESS))]
+        sum(1 for one in prepared.given.values() if one.status == JobStatus.SUCCESS), len(out))]
     parent = history.run(parent_id, with_jobs=False)
     before = {job.job_id: job for job in true_jobs(history, parent)} if parent is not None else {}
     for job_id in runs:
         old = before.get(job_id)
         lines.append("  run   %s  (%s)" % (job_id, "%s: %s" % (old.status, old.reason) if old is not None else "new"))
-    for position, one in sorted(prepared.given.items()):
-        verb = "keep" if one.status == JobStatus.SUCCESS else "out "
-        lines.append("  %s  %s  (%s)" % (verb, ids[position], one.reason))
+    for position in sorted(set(prepared.given).union(out)):
+        verb, reason = ("out ", out[position]) if position in out else ("keep", prepared.given[position].reason)
+        lines.append("  %s  %s  (%s)" % (verb, ids[position], reason))
     if differences:
         lines.append("the file has changed since; %s:" % (
             "the current one is used" if with_current else
@@ -128,7 +134,7 @@ def _kept_pipeline(history: History, parent: RunRecord, load_kept: Callable[[str
 
 def _given(history: History, parent: RunRecord, before: Dict[str, JobRecord], pipeline: Pipeline,
            options: ResumeOptions) -> Dict[int, Given]:
-    marks = history.marks(parent.run_id)
+    marks = _marks(history, parent)
     done = _done_earlier(history, parent, {job.id for job in pipeline.jobs}.difference(before))
     for job_id in options.rerun_lost:
         if job_id not in before and parent.options.get("rebuilt"):
@@ -148,8 +154,7 @@ def _given(history: History, parent: RunRecord, before: Dict[str, JobRecord], pi
                                         "decide with `--rerun-lost %s`" % job.id)
             continue
         if job.id in marks:
-            given[position] = Given(JobStatus.SUCCESS, "marked as success in run %d by %s: %s" % (
-                parent.run_id, marks[job.id].who, marks[job.id].why))
+            given[position] = Given(JobStatus.SUCCESS, marks[job.id])
             continue
         decided = _decided(old, parent, job.rerun_if_lost or job.id in options.rerun_lost, options.failed_only)
         if decided is not None:
@@ -163,9 +168,9 @@ def _decided(old: JobRecord, parent: RunRecord, reruns_lost: bool, failed_only: 
     if old.status == JobStatus.SKIPPED and old.reason in (NOT_SELECTED, SKIPPED_BY_OPTION):
         return Given(JobStatus.SKIPPED, old.reason, counts_as_met=old.reason == NOT_SELECTED)
     if old.status == JobStatus.LOST and not reruns_lost:
-        return Given(JobStatus.LOST, "nobody knows how it ended in run %d; decide with "
-                     "`executioner mark-success %d %s` or `--rerun-lost %s`" % (
-                         parent.run_id, parent.run_id, old.job_id, old.job_id))
+        return Given(JobStatus.LOST, old.reason if old.reason.startswith(_NOBODY_KNOWS) else
+                     "%s%d; decide with `executioner mark-success %d %s` or `--rerun-lost %s`" % (
+                         _NOBODY_KNOWS, parent.run_id, parent.run_id, old.job_id, old.job_id))
     if failed_only and old.status not in FAILURE_STATUSES:
         return Given(JobStatus.SKIPPED, LEFT_OUT, counts_as_met=True)
     return None
@@ -180,15 +185,22 @@ def _done_earlier(history: History, parent: RunRecord, job_ids: Set[str]) -> Dic
     """Of jobs that the parent did not have: those that a run before it in the chain has as a success."""
     done: Dict[str, Given] = {}
     for run in history.chain(parent.run_id)[1:] if job_ids else ():
-        marks = history.marks(run.run_id)
         for job in history.jobs(run.run_id):
-            if job.job_id in job_ids and job.job_id not in done:
-                if job.job_id in marks:
-                    done[job.job_id] = Given(JobStatus.SUCCESS, "marked as success in run %d by %s: %s" % (
-                        run.run_id, marks[job.job_id].who, marks[job.job_id].why))
-                elif job.status == JobStatus.SUCCESS:
-                    done[job.job_id] = Given(JobStatus.SUCCESS, _kept(job, run))
+            if job.job_id in job_ids and job.job_id not in done and job.status == JobStatus.SUCCESS:
+                done[job.job_id] = Given(JobStatus.SUCCESS, _kept(job, run))
     return done
+
+
+def _marks(history: History, parent: RunRecord) -> Dict[str, str]:
+    """Jobs that somebody marked as success, in the parent or, where it was not tried since, in a run before it: why."""
+    marks: Dict[str, str] = {}
+    tried: Set[str] = set()
+    for run in history.chain(parent.run_id):
+        for job_id, mark in history.marks(run.run_id).items():
+            if job_id not in tried:
+                marks.setdefault(job_id, "marked as success in run %d by %s: %s" % (run.run_id, mark.who, mark.why))
+        tried.update(job.job_id for job in history.jobs(run.run_id) if job.attempts > 0)
+    return marks
 
 
 def _kept(job: JobRecord, run: RunRecord) -> str:

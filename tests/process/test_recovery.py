@@ -287,6 +287,18 @@ def test_a_lost_job_may_be_marked_as_done(case: Case) -> None:
     assert lines(case, "begun") == ["long"] and lines(case, "ran") == ["first", "last"]
 
 
+def test_a_mark_counts_for_every_later_resume_until_the_job_is_tried_again(case: Case) -> None:
+    both_killed(case)
+    text = case.run("run", "config.json", "--resume", "1").expect(1).err
+    assert "resume of run 1 (app): 0 to run, 1 kept, 2 left out\n" in text
+    assert "  out   last  (needs long, which ended LOST)\n" in text
+    # As the message of the second run says: the mark is on the first one.
+    assert "`executioner mark-success 1 long`" in case.run("show", "2").expect(0).out
+    case.run("mark-success", "1", "long", "--because", "its table is complete").expect(0)
+    case.run("run", "config.json", "--resume", "2").expect(0)
+    assert lines(case, "begun") == ["long"] and lines(case, "ran") == ["first", "last"]
+
+
 def test_what_may_be_left_running_is_spared(case: Case) -> None:
     leader = both_killed(case, dict(JOB, dependencies=[], leave_running=True))
     try:
