@@ -261,7 +261,7 @@ def _copy(source: str, target: str) -> None:
 
 
 def _is_copied_by_reader(path: str) -> bool:
-    """Whether a reader can make the copy: SQLite can be asked for it (Python 3.7 and newer), or nothing can be written."""
+    """Whether a reader can make the copy: SQLite can be asked for it (Python 3.7), or nothing can be written."""
     import sqlite3
 
     return hasattr(sqlite3.Connection, "backup") or not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK)

@@ -139,6 +139,15 @@ def test_backups_while_a_run_goes_on(case: Case) -> None:
     assert set(statuses(case).values()) == {"SUCCESS"}
 
 
+def test_a_copy_that_is_not_whole_is_no_backup(case: Case) -> None:
+    """An index that does not agree with its table: a quick look does not see it."""
+    change(two_runs(case), "PRAGMA writable_schema=ON", "UPDATE sqlite_master SET sql = "
+           "'CREATE INDEX runs_by_parent ON runs (config_hash)' WHERE name = 'runs_by_parent'")
+    assert "the database is damaged (the copy: " in case.run("db", "backup", "copy.db").expect(3, out="").err
+    assert [name for name in os.listdir(case.folder) if name.startswith("copy")] == []
+    case.run("db", "check").expect(3)
+
+
 def test_a_backup_is_restored_and_the_old_file_kept(case: Case) -> None:
     two_runs(case).run("db", "backup", "copy.db").expect(0)
     case.jobs(A).run("run", "config.json").expect(0)
