@@ -3,6 +3,7 @@ import json
 import os
 import socket
 import threading
+import time
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from api.app import make_server
@@ -156,7 +157,9 @@ class Events:
 
     def next(self) -> Any:
         """The next event as (name, data); None at the end of the stream."""
+        deadline = time.monotonic() + PATIENCE_S
         while True:
+            assert time.monotonic() < deadline, "nothing but heartbeats"
             block = self._until(b"\n\n")
             if block is None:
                 return None
