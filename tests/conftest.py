@@ -12,8 +12,23 @@ RINGS_WITH_CHILDREN = ("process", "cli", "faults", "api", "examples")
 GRACE_S = 5.0
 
 
+def usual_signals() -> None:
+    """Undo what the caller ignores or blocks (nohup, ``&`` in a script, a CI system): children would inherit it."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in range(1, signal.NSIG):
+        if number in (signal.SIGPIPE, signal.SIGXFSZ):
+            continue  # Python itself ignores these
+        try:
+            ignored = signal.getsignal(number) is signal.SIG_IGN
+        except ValueError:
+            continue
+        if ignored:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
 def pytest_configure(config: "pytest.Config") -> None:
-    """Name the rings as marks, so that ``-m process`` selects one."""
+    """Start from the usual signals, and name the rings as marks, so that ``-m process`` selects one."""
+    usual_signals()
     for ring in ("unit", "contract", "simulation", "process", "cli", "api", "faults", "browser"):
         config.addinivalue_line("markers", "%s: the ring tests/%s" % (ring, ring))
 
