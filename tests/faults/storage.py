@@ -267,7 +267,7 @@ def _looks_whole(path):
             return db.execute("PRAGMA quick_check").fetchall() == [("ok",)]
         finally:
             db.close()
-    except sqlite3.Error:
+    except (sqlite3.Error, ValueError):  # its message may be no text
         return False
 
 
