@@ -125,7 +125,7 @@ def all_pieces(path: str, limit: int, masker: Masker, is_over: bool = True) -> L
 def test_no_piece_cuts_a_character_or_shows_a_part_of_a_secret(folder: str, seed: int) -> None:
     source = random.Random(seed)
     secret = "s3cr\u00e9t-\u20ac-value"
-    data = "".join(source.choice(["a", "\u00e4", "\u20ac", "\U0001f600", secret, "\n", secret[:5]])
+    data = "".join(source.choice(["a", "\u00e4", "\u20ac", "\U0001f600", secret, "\n"])
                    for _ in range(400)).encode("utf-8")
     path = os.path.join(folder, "out")
     write(path, data)
@@ -133,7 +133,7 @@ def test_no_piece_cuts_a_character_or_shows_a_part_of_a_secret(folder: str, seed
     assert plain == data.decode("utf-8")
     for limit in (16, 31, 64, 4096):
         texts = all_pieces(path, limit, Masker([secret]))
-        assert secret not in "".join(texts)
+        assert "s3cr" not in "".join(texts)
         assert not [text for text in texts if "value" in text or "\ufffd" in text]
 
 
