@@ -15,12 +15,16 @@ from jobs.models import JobStatus
 pytestmark = pytest.mark.needs_linux
 
 #: Two forks with a session of its own in between, as a daemon does it; the last word is exec'd.
+#: The pipe closes when the daemon has become another program: until then it still carries the mark of its job.
 DAEMON = ("import os, sys\n"
+          "r, w = os.pipe()\n"
           "if os.fork() == 0:\n"
           " os.setsid()\n"
           " if os.fork() == 0:\n"
           "  os.execve('/bin/sleep', ['sleep', sys.argv[1]], %s)\n"
           " os._exit(0)\n"
+          "os.close(w)\n"
+          "os.read(r, 1)\n"
           "os.wait()\n")
 SUBREAPER = ("import ctypes, os, sys, time\n"
              "ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\n"
