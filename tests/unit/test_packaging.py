@@ -53,7 +53,7 @@ def test_the_bootstrap_watches_over_every_name() -> None:
 def test_every_other_file_is_listed() -> None:
     for folder in SETUP["PACKAGES"]:
         there = sorted(str(path.relative_to(ROOT / folder)) for path in (ROOT / folder).rglob("*")
-                       if path.is_file() and path.suffix not in (".py", ".pyc")
+                       if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
                        and not str(path.relative_to(ROOT / folder)).startswith("."))
         assert sorted(SETUP["DATA"].get(folder, [])) == there, folder
 
