@@ -405,7 +405,7 @@ def sabotage(options, path, ident, folder, controls):
         said = control and (control["first"] or [control["broken"].strip()])[0] or "no result"
         return False, "the row fails without it: %s" % said
     copy = copy_of(options.checkout, folder)
-    patched = subprocess.run(["patch", "-p1", "-s", "-i", path], cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    patched = subprocess.run(["patch", "-p1", "-s", "-F0", "-i", path], cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                              stdin=subprocess.DEVNULL)
     if patched.returncode != 0:
         return False, "does not apply: " + patched.stdout.decode("utf-8", "replace").strip().replace("\n", "; ")[:200]

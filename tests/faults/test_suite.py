@@ -40,7 +40,7 @@ def test_every_row_says_what_it_does_and_has_a_sabotage():
 @pytest.mark.skipif(shutil.which("patch") is None, reason="patch is not here")
 @pytest.mark.parametrize("path", [path for path, _ in run.sabotages([])], ids=os.path.basename)
 def test_a_sabotage_still_applies(path):
-    done = subprocess.run(["patch", "-p1", "-s", "--dry-run", "-i", path], cwd=faultlib.ROOT, stdin=subprocess.DEVNULL,
+    done = subprocess.run(["patch", "-p1", "-s", "-F0", "--dry-run", "-i", path], cwd=faultlib.ROOT, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout.decode("utf-8", "replace")
 
