@@ -476,6 +476,8 @@ def main(argv=None):
     """Run what was asked for; 0 where nothing failed."""
     # The suite may itself have been started by nohup; its rows decide what is ignored.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # A shell that starts us with & ignores this one for us, and a run that is born so rightly goes on ignoring it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options = arguments(sys.argv[1:] if argv is None else argv)
     if options.row:
         return run_row(options)
