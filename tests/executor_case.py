@@ -41,8 +41,10 @@ def processes_with(text: str) -> Dict[int, str]:
         if not name.isdigit() or int(name) == os.getpid():
             continue
         try:
-            line = Path("/proc/%s/cmdline" % name).read_bytes()
-            environ = Path("/proc/%s/environ" % name).read_bytes()
+            # The first thread may have ended, which looks as if all had.
+            newest = "/proc/%s/task/%d/" % (name, max(int(thread) for thread in os.listdir("/proc/%s/task" % name)))
+            line = Path(newest + "cmdline").read_bytes()
+            environ = Path(newest + "environ").read_bytes()
         except OSError:
             continue
         if (wanted in line or wanted in environ) and line:

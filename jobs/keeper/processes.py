@@ -20,6 +20,9 @@ MARK = b"EXECUTIONER_MARK"
 _CLOCK_BOOTTIME = 7
 _READ_BYTES = 4096
 _PR_SET_CHILD_SUBREAPER = 36
+#: A process that is just becoming another program has no environment; it needs the processor for microseconds of that.
+_EXEC_LOOK_S = 0.001
+_EXEC_LOOKS = 250
 
 
 def become_subreaper(wanted: bool = True) -> bool:
@@ -36,23 +39,31 @@ def become_subreaper(wanted: bool = True) -> bool:
 class ProcessStat:
     """A line of ``/proc/PID/stat``. Pid and start time together name a process within a boot."""
 
-    __slots__ = ("pid", "name", "state", "ppid", "pgrp", "session", "start")
+    __slots__ = ("pid", "name", "state", "ppid", "pgrp", "session", "threads", "start", "is_between_programs")
 
-    def __init__(self, pid: int, name: str, state: str, ppid: int, pgrp: int, session: int, start: int) -> None:
+    def __init__(self, pid: int, name: str, fields: "List[bytes]") -> None:
+        """
+        :param fields: the line's words after the name
+        :raises IndexError: the line is too short
+        :raises ValueError: a word is no number
+        """
         self.pid = pid
         self.name = name
         #: One letter: R, S, D, T, Z (ended, not yet reaped) ...
-        self.state = state
-        self.ppid = ppid
-        self.pgrp = pgrp
-        self.session = session
+        self.state = fields[0].decode("ascii")
+        self.ppid = int(fields[1])
+        self.pgrp = int(fields[2])
+        self.session = int(fields[3])
+        self.threads = int(fields[17])
         #: Clock ticks since boot.
-        self.start = start
+        self.start = int(fields[19])
+        #: In the middle of an execve the memory has no environment yet: where it will end is set last.
+        self.is_between_programs = len(fields) > 48 and fields[48] == b"0" and self.state not in "ZX"
 
     @property
     def is_dead(self) -> bool:
-        """Whether it has ended and only waits to be reaped."""
-        return self.state in "ZX"
+        """Whether it has ended and only waits to be reaped. One whose first thread has ended may live on in others."""
+        return self.state in "ZX" and self.threads <= 1
 
     def describe(self) -> str:
         """``4711 sleep``."""
@@ -103,10 +114,8 @@ def stat_of(pid: int) -> "Optional[ProcessStat]":
         return None
     # A name may hold blanks and brackets; the last bracket ends it.
     before, _, after = data.rpartition(b")")
-    fields = after.split()
     try:
-        return ProcessStat(pid, before.partition(b"(")[2].decode("utf-8", "replace"), fields[0].decode("ascii"),
-                           int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
+        return ProcessStat(pid, before.partition(b"(")[2].decode("utf-8", "replace"), after.split())
     except (IndexError, ValueError):
         return None
 
@@ -119,13 +128,38 @@ def start_time(pid: int) -> "Optional[int]":
 
 def mark_of(pid: int) -> "Optional[str]":
     """The token that the environment of the process carries; None where there is none or it cannot be read."""
-    data = _read(b"/proc/%d/environ" % pid)
+    data = _environment_of(pid)
     if data is None or MARK not in data:
         return None
     for entry in data.split(b"\0"):
         if entry.startswith(MARK + b"="):
             return entry[len(MARK) + 1:].decode("utf-8", "surrogateescape")
     return None
+
+
+def _environment_of(pid: int) -> "Optional[bytes]":
+    path = b"/proc/%d/environ" % pid
+    data = _read(path)
+    for _ in range(_EXEC_LOOKS):
+        stat = stat_of(pid) if not data else None
+        if stat is None or stat.is_dead:
+            return data
+        if stat.state in "ZX":
+            # What the first thread had is gone with it; the others still have it.
+            return _read(b"/proc/%d/task/%d/environ" % (pid, max(_threads_of(pid))))
+        if not stat.is_between_programs:
+            # It has become the next program since; or has no environment in truth, or not for us.
+            return _read(path)
+        time.sleep(_EXEC_LOOK_S)
+        data = _read(path)
+    return data
+
+
+def _threads_of(pid: int) -> "List[int]":
+    try:
+        return [int(name) for name in os.listdir(b"/proc/%d/task" % pid)]
+    except OSError:
+        return [pid]
 
 
 def children_of(pid: int) -> "List[int]":

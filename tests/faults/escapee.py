@@ -110,6 +110,18 @@ def stopped(tag):
     os.kill(pid, signal.SIGSTOP)
 
 
+def first_thread_ends(tag):
+    """The first thread of the process ends, which looks like a zombie; the other goes on."""
+    code = ("import ctypes, time\n"
+            "from threading import Thread\n"
+            "Thread(target=time.sleep, args=(86400,)).start()\n"
+            "ctypes.CDLL(None).pthread_exit(None)\n")
+    if os.fork():
+        return
+    os.setsid()
+    os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", code, tag])
+
+
 STYLES = {
     "background": lambda tag: child(tag),
     "nohup": lambda tag: child(tag, ignores=False, group=False, times=2),
@@ -125,6 +137,7 @@ STYLES = {
     "multiprocessing": workers,
     "subreaper": subreaper,
     "terminal": on_a_terminal,
+    "first-thread-ends": first_thread_ends,
 }
 
 

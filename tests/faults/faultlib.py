@@ -209,7 +209,7 @@ def clopper_pearson(violations, trials, confidence=0.95):
 class Process:
     """A line of ``/proc/PID/stat``."""
 
-    __slots__ = ("pid", "name", "state", "ppid", "pgrp", "session", "start", "rss")
+    __slots__ = ("pid", "name", "state", "ppid", "pgrp", "session", "start", "rss", "threads")
 
     def __init__(self, pid, data):
         before, _, after = data.rpartition(")")
@@ -220,13 +220,14 @@ class Process:
         self.ppid = int(fields[1])
         self.pgrp = int(fields[2])
         self.session = int(fields[3])
+        self.threads = int(fields[17])
         self.start = int(fields[19])
         self.rss = int(fields[21]) * 4096
 
     @property
     def alive(self):
-        """Whether it can still do something."""
-        return self.state not in "ZX"
+        """Whether it can still do something: its first thread may have ended, which looks as if all had."""
+        return self.state not in "ZX" or self.threads > 1
 
 
 def stat_of(pid):
@@ -249,10 +250,15 @@ def processes():
     return found
 
 
+def newest_thread(pid):
+    """The folder in /proc of a thread that has not ended, where any has not: the first one may be gone."""
+    return "/proc/%d/task/%d" % (pid, max(int(name) for name in os.listdir("/proc/%d/task" % pid)))
+
+
 def cmdline_of(pid):
     """The argument vector of a process; empty where it is gone."""
     try:
-        with open("/proc/%d/cmdline" % pid, "rb") as line:
+        with open(newest_thread(pid) + "/cmdline", "rb") as line:
             return line.read().split(b"\0")[:-1]
     except OSError:
         return []
@@ -269,7 +275,7 @@ def marked(mark, of_jobs=False, variable=MARK):
         if not name.isdigit() or int(name) == os.getpid():
             continue
         try:
-            with open("/proc/%s/environ" % name, "rb") as environ:
+            with open(newest_thread(int(name)) + "/environ", "rb") as environ:
                 entries = environ.read().split(b"\0")
         except OSError:
             continue

@@ -29,6 +29,12 @@ DAEMON = ("import os, sys\n"
 SUBREAPER = ("import ctypes, os, sys, time\n"
              "ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\n"
              "os.system('setsid sleep %s & setsid sh -c \"sleep %s & sleep %s\" &' % ((sys.argv[1],) * 3))\n")
+#: The first thread ends, which looks like a zombie in /proc; the other goes on in the process.
+FIRST_THREAD_ENDS = ("import ctypes, os, sys, threading, time\n"
+                     "from threading import Thread\n"
+                     "Thread(target=time.sleep, args=(float(sys.argv[1]),)).start()\n"
+                     "os.close(1)\n"
+                     "ctypes.CDLL(None).pthread_exit(None)\n")
 #: A tree that makes a new session every ten milliseconds, of which each member goes on doing so.
 RESPAWNER = "i=0; while [ $i -lt 3000 ]; do setsid sh -c 'sleep $0' $1 & i=$((i+1)); sleep 0.01; done"
 
@@ -51,6 +57,8 @@ def styles(nonce: str) -> Dict[str, str]:
         "daemon without environment": daemon(nonce, "{}"),
         "daemon of a daemon": daemon(nonce, "os.environ") + " & " + daemon(nonce, "{}") + " & sleep 0.2",
         "nested subreaper": "%s -I -S -c '%s' %s" % (sys.executable, SUBREAPER.replace("'", "'\\''"), nonce),
+        "first thread ends": ": $(setsid %s -I -S -c '%s' %s &)" % (
+            sys.executable, FIRST_THREAD_ENDS, nonce),
         "terminal": "script -qc 'sleep %s' /dev/null >/dev/null 2>&1 &" % nonce,
         "worker pool": ("%s -I -c \"import subprocess, sys; [subprocess.Popen(['sleep', sys.argv[1]], "
                         "start_new_session=True) for _ in range(20)]\" %s" % (sys.executable, nonce)),

@@ -1,0 +1,38 @@
+"""What /proc tells about a process, at the moments when it tells little."""
+import os
+import select
+import subprocess
+
+import pytest
+
+from jobs.keeper import processes
+
+pytestmark = pytest.mark.needs_linux
+
+#: Becomes another program again and again, says so when it has done that often enough, and stays.
+BECOMES_ANOTHER = "test $0 -gt 0 && exec sh -c \"$1\" $(($0 - 1)) \"$1\"; echo done; read line"
+
+
+def test_a_process_that_becomes_another_program_keeps_its_mark():
+    environment = {b"PATH": os.environb[b"PATH"], processes.MARK: b"the-mark"}
+    process = subprocess.Popen(["sh", "-c", BECOMES_ANOTHER, "1500", BECOMES_ANOTHER], env=environment,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process:
+        looks, without = 0, 0
+        while not select.select([process.stdout], [], [], 0)[0]:
+            looks += 1
+            without += processes.mark_of(process.pid) != "the-mark"
+    assert looks > 100 and without == 0
+
+
+@pytest.mark.parametrize("environment, mark", [({}, None), ({b"OTHER": b"x"}, None), ({processes.MARK: b"m"}, "m")])
+def test_a_process_without_a_mark_has_none(environment, mark):
+    with subprocess.Popen(["/bin/cat"], env=environment, stdin=subprocess.PIPE) as process:
+        assert processes.mark_of(process.pid) == mark
+
+
+def test_a_process_that_is_gone_has_no_mark():
+    with subprocess.Popen(["/bin/true"]) as process:
+        pass
+    assert processes.mark_of(process.pid) is None
+    assert processes.stat_of(process.pid) is None
