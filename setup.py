@@ -76,6 +76,10 @@ setup(
         "typing_extensions>=3.7.4; python_version < '3.8'",
         "dataclasses>=0.6; python_version < '3.7'",
     ],
+    extras_require={
+        # For a central history; a run never needs it. psycopg2 built from source will do as well.
+        "postgresql": ["psycopg2-binary>=2.8.4"],
+    },
     entry_points={"console_scripts": ["executioner = executioner.bootstrap:run"]},
     classifiers=[
         "Environment :: Console",

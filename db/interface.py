@@ -16,8 +16,9 @@ SqlValue = Union[None, int, float, str, bytes]
 Row = Tuple[Any, ...]
 
 #: What can be wrong with a database, for machines.
-CAUSES = ("cannot_open", "constraint", "disk_full", "foreign", "io_error", "locked", "malformed", "missing",
-          "network_fs", "not_a_database", "not_a_file", "other", "readonly", "replaced", "value")
+CAUSES = ("cannot_open", "constraint", "disk_full", "driver", "foreign", "io_error", "locked", "malformed", "missing",
+          "network_fs", "not_a_database", "not_a_file", "other", "readonly", "refused", "replaced", "unreachable",
+          "value")
 
 _SMALLEST, _LARGEST = -(1 << 63), (1 << 63) - 1
 
@@ -41,7 +42,7 @@ def storable(value: SqlValue) -> SqlValue:
 class DatabaseInterface(ABC):
     """A connection to a database that can hold the history."""
 
-    #: Which text of a migration is meant: ``sqlite``, later ``postgresql`` and ``oracle``.
+    #: Which text of a migration is meant: ``sqlite``, ``postgresql`` or ``oracle``.
     dialect = ""
 
     @property

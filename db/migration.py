@@ -17,15 +17,23 @@ _NOT_ITS_FAULT = ("disk_full", "locked", "readonly", "io_error")
 
 @dataclass(frozen=True)
 class Migration:
-    """One step of the schema: its statements by dialect."""
+    """One step of the schema: its statements by dialect; those of a dialect that is not there are translated."""
 
     version: int
     name: str
     statements: Dict[str, Tuple[str, ...]]
 
+    def text(self, dialect: str) -> Tuple[str, ...]:
+        """The statements for a dialect: its own, or SQLite's translated."""
+        own = self.statements.get(dialect)
+        if own is not None:
+            return own
+        from db.migrations.dialects import translated
+        return translated(self.statements["sqlite"], dialect)
+
     def checksum(self, dialect: str) -> str:
         """SHA-256 of the statements, hexadecimal."""
-        return sha256_hex(";\n".join(self.statements[dialect]).encode("utf-8"))
+        return sha256_hex(";\n".join(self.text(dialect)).encode("utf-8"))
 
 
 def pending(database: DatabaseInterface, migrations: Sequence[Migration]) -> List[Migration]:
@@ -68,7 +76,7 @@ def apply_pending(database: DatabaseInterface, migrations: Sequence[Migration]) 
         for migration in left:
             try:
                 with database.transaction():
-                    for statement in migration.statements[database.dialect]:
+                    for statement in migration.text(database.dialect):
                         database.execute(statement)
                     database.execute(
                         "INSERT INTO schema_version (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)",

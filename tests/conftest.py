@@ -2,9 +2,12 @@
 import os
 import signal
 import time
-from typing import Dict, Iterator, List, Optional
+from typing import TYPE_CHECKING, Dict, Iterator, List, Optional
 
 import pytest
+
+if TYPE_CHECKING:
+    from servers import PostgreSQLServer
 
 #: Rings whose tests start processes.
 RINGS_WITH_CHILDREN = ("process", "cli", "faults", "api", "examples")
@@ -121,3 +124,15 @@ def no_child_left_behind(request: "pytest.FixtureRequest", monkeypatch: pytest.M
         except OSError:
             continue
     assert not left, "processes left behind: %s" % left
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> "Iterator[PostgreSQLServer]":
+    """A PostgreSQL server for all tests of this process; they are not run, and say so, where none can be had."""
+    from servers import PostgreSQLServer
+
+    server = PostgreSQLServer.start()
+    try:
+        yield server
+    finally:
+        server.remove()

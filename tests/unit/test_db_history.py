@@ -1,5 +1,6 @@
 """The history on a real file: what is written comes back, and what must not be written never is."""
 import ast
+import inspect
 import os
 import sqlite3
 import stat
@@ -9,7 +10,7 @@ from typing import Iterator, List
 import db_samples as sample
 import pytest
 
-from db.history import EventKind, History
+from db.history import EventKind, History, _build
 from jobs.events import Notice, RetryScheduled, RunEnded, RunStarted, RunStopping
 from jobs.exceptions import ConfigurationError, DatabaseError, InternalError
 from jobs.models import FINAL_STATUSES, Job, JobStatus, Pipeline, RunStatus
@@ -21,9 +22,28 @@ def path(tmp_path: object) -> str:
     return "%s/history.db" % tmp_path
 
 
+#: What these look at is SQLite's own.
+SQLITE_ONLY = ("trace(", "sqlite3.", "PRAGMA", "sqlite_master")
+
+
+def pytest_generate_tests(metafunc: "pytest.Metafunc") -> None:
+    """What is said of a history holds on every database: only what looks at a file is for SQLite alone."""
+    if "history" in metafunc.fixturenames:
+        text = inspect.getsource(metafunc.function)
+        for_file = "path" in metafunc.fixturenames or any(word in text for word in SQLITE_ONLY)
+        metafunc.parametrize("history", ["sqlite"] if for_file else ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def history(path: str) -> Iterator[History]:
-    with History.open(path) as opened:
+def history(request: "pytest.FixtureRequest") -> Iterator[History]:
+    if request.param == "sqlite":
+        opened = History.open(request.getfixturevalue("path"))
+    else:
+        place = request.getfixturevalue("postgresql").place()
+        from db.postgresql_adapter import PostgreSQLAdapter
+        opened = History(PostgreSQLAdapter(place))
+        _build(opened.database)
+    with opened:
         yield opened
 
 
@@ -400,6 +420,8 @@ def test_only_reading_writes_nothing(path: str) -> None:
 def test_no_value_is_too_strange(history: History) -> None:
     strange = b"/data/\xff".decode("utf-8", "surrogateescape") + "\0\ud800 ü'\";--\n"
     shown = "/data/\\udcff\0\\ud800 ü'\";--\n"
+    if history.database.dialect == "postgresql":  # it has no room for a NUL
+        shown = shown.replace("\0", "\\x00")
     pipeline = Pipeline(strange, [Job("a", "true", description=strange)], config_path=strange, config_text=strange,
                         config_hash="hash")
     new = sample.new_run(options={"env": strange, "n": 1 << 90}, host=strange, user=strange, runner_pid=1 << 90,
