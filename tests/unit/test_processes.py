@@ -36,3 +36,11 @@ def test_a_process_that_is_gone_has_no_mark():
         pass
     assert processes.mark_of(process.pid) is None
     assert processes.stat_of(process.pid) is None
+
+
+def test_threads_of_the_kernel_are_not_waited_for():
+    looked = [stat for stat in map(processes.stat_of, map(int, filter(str.isdigit, os.listdir("/proc")))) if stat is not None]
+    kernel = [stat for stat in looked if stat.pid == 2 or stat.ppid == 2]
+    if not kernel or kernel[0].name != "kthreadd":
+        pytest.skip("the threads of the kernel are not seen from here")
+    assert [stat.name for stat in kernel if stat.is_between_programs] == []
