@@ -11,6 +11,7 @@ from api.truths import true_runs
 from db import acts
 from db.history import History
 from jobs.exceptions import EXIT_OK
+from jobs.group_ids import named
 from jobs.models import RunRecord, RunStatus
 
 #: The kind of the event that says who started a run over HTTP.
@@ -62,7 +63,7 @@ def hold(service: Service, call: Call) -> Response:
     name, job_id = call.text("application"), call.text("job_id")
     with _writing(service, call) as history:
         last = history.last_run(name)
-        if last is None or all(job.job_id != job_id for job in history.jobs(last.run_id)):
+        if last is None or not named(job_id, (job.job_id for job in history.jobs(last.run_id))):
             raise Refusal("not_found", "the last run of this application has no job of that name")
         acts.hold(history, name, job_id, _who(call), _why(call))
         held = sorted(history.holds(name))
@@ -82,8 +83,8 @@ def mark(service: Service, call: Call) -> Response:
     """Have a resume take jobs as done."""
     with _writing(service, call) as history:
         run = _run(history, call)
-        known = {job.job_id for job in history.jobs(run.run_id)}
-        unknown = [job_id for job_id in call.texts("jobs") if job_id not in known]
+        known = [job.job_id for job in history.jobs(run.run_id)]
+        unknown = [job_id for job_id in call.texts("jobs") if not named(job_id, known)]
         if unknown:
             raise Refusal("not_found", "run %d has no job %s" % (run.run_id, unknown[0]))
         acts.mark_success(history, run, call.texts("jobs"), _who(call), _why(call))

@@ -15,6 +15,7 @@ from api.shapes import job_document, run_document
 from api.truths import true_runs
 from db.history import History
 from db.truth import is_runner_alive, true_jobs
+from jobs.group_ids import about
 from jobs.masking import Masker
 from jobs.models import RunRecord, RunStatus
 
@@ -95,7 +96,7 @@ class Watch:
         counts: Dict[str, int] = {}
         for job in jobs:
             counts[job.status] = counts.get(job.status, 0) + 1
-            document = job_document(job, held.get(job.job_id), marks.get(job.job_id))
+            document = job_document(job, about(job.job_id, held), marks.get(job.job_id))
             known = self._jobs.get(job.position)
             if known is None or known[1] != document:
                 self._jobs[job.position] = version, document

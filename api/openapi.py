@@ -109,7 +109,7 @@ SCHEMAS: Dict[str, Document] = {
 
 def _schema(of: Parameter) -> Document:
     if of.kind == "strings":
-        return {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": _NO_NUL},
+        return {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": _NO_NUL},
                 "minItems": of.minimum, "maxItems": of.maximum}
     schema: Document = {"type": of.kind}
     if of.kind == "integer":

@@ -15,6 +15,7 @@ from api.truths import attempts_of, counts_of, jobs_of, true_runs
 from api.views import static_bytes
 from api.errors import Refusal
 from db.history import History
+from jobs.group_ids import about
 from jobs.masking import Masker
 from jobs.models import FAILURE_STATUSES, AttemptRecord, JobRecord, RunRecord
 from jobs.times import utc_text
@@ -46,7 +47,7 @@ def report_page(history: History, run: RunRecord, masker: Masker, now: float) ->
     failed = [job for job in jobs if job.status in FAILURE_STATUSES][:MOST_FAILURES]
     data: Document = {
         "written": utc_text(now), "run": run_document(shown, counts),
-        "jobs": [job_document(job, held.get(job.job_id), marks.get(job.job_id)) for job in jobs],
+        "jobs": [job_document(job, about(job.job_id, held), marks.get(job.job_id)) for job in jobs],
         "attempts": [attempt_document(attempt) for attempt in attempts],
         "dependencies": {job_id: [{"job": other, "when": when} for other, when in arrows]
                          for job_id, arrows in (arrows_of(text) if text is not None else {}).items() if arrows},

@@ -283,10 +283,10 @@ def _checked_json(wanted: Parameter, value: object) -> Value:
     if wanted.kind == "string" and isinstance(value, str) and _is_plain(value):
         return _bounded(wanted, value)
     if wanted.kind == "strings" and isinstance(value, list):
-        texts = [one for one in value if isinstance(one, str) and 0 < len(one) <= 128 and _is_plain(one)]
+        texts = [one for one in value if isinstance(one, str) and 0 < len(one) <= 1024 and _is_plain(one)]
         if len(texts) == len(value) and wanted.minimum <= len(texts) <= wanted.maximum:
             return texts
-        raise Refusal("bad_request", "%s must be a list of %d to %d texts of 1 to 128 characters" % (
+        raise Refusal("bad_request", "%s must be a list of %d to %d texts of 1 to 1024 characters" % (
             wanted.name, wanted.minimum, wanted.maximum))
     raise Refusal("bad_request", "%s must be a %s" % (wanted.name, {"strings": "list of texts", "string": "text"}.get(
         wanted.kind, wanted.kind)))

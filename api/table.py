@@ -16,7 +16,7 @@ _LARGEST = 10 ** 18 - 1
 _RUN = parameter("run_id", "the run's number", "integer", 1, _LARGEST, example=1)
 _OTHER = parameter("other_id", "the other run's number", "integer", 1, _LARGEST, example=1)
 _APPLICATION = parameter("application", "the application's name", minimum=1, maximum=256, example="nightly_etl")
-_JOB = parameter("job_id", "the job's id", minimum=1, maximum=128, example="load")
+_JOB = parameter("job_id", "the job's id", minimum=1, maximum=1024, example="load")
 _ATTEMPT = parameter("attempt", "the attempt, from 1", "integer", 1, 10 ** 9, example=1)
 _STREAM = parameter("stream", "which output", choices=("stdout", "stderr"), example="stdout")
 _WHY = body_field("why", "why, for whoever reads the history later", maximum=500)

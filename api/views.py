@@ -17,6 +17,7 @@ from api.shapes import attempt_document, event_document, job_document, run_docum
 from api.truths import attempts_of, counts_of, jobs_of, true_runs
 from db.history import History
 from db.truth import true_jobs
+from jobs.group_ids import about
 from jobs.models import FINAL_STATUSES, AttemptRecord, JobRecord, RunRecord, RunStatus
 from jobs.shapes import job_fields, run_fields
 from monitoring.figures import families_of
@@ -262,7 +263,7 @@ def jobs(service: Service, call: Call) -> Response:
         held, marks = history.holds(found.application), history.marks(found.run_id)
     page = records[:limit]
     return service.reply({
-        "jobs": [job_document(record, held.get(record.job_id), marks.get(record.job_id)) for record in page],
+        "jobs": [job_document(record, about(record.job_id, held), marks.get(record.job_id)) for record in page],
         "next": page[-1].position if len(records) > limit else None}, [found.config_path])
 
 
@@ -280,7 +281,7 @@ def job(service: Service, call: Call) -> Response:
         record = _job_of(history, found, call.text("job_id"))
         attempts = attempts_of(history, found, record.job_id)
         held, marks = history.holds(found.application), history.marks(found.run_id)
-    document = job_document(record, held.get(record.job_id), marks.get(record.job_id))
+    document = job_document(record, about(record.job_id, held), marks.get(record.job_id))
     document["tries"] = [attempt_document(attempt) for attempt in attempts]
     return service.reply(document, [found.config_path])
 

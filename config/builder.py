@@ -10,6 +10,7 @@ from config.environment import Environment, expand, expand_home
 from config.features import Features
 from config.kinds import Duration, Signal, is_comment
 from config.loader import Document
+from config.made_jobs import made_variables, nothing_to_do
 from config.problems import Report
 from config.rules import dependency_of
 from config.schema import DEFAULT_OF_JOB_KEY, FILE, JOB
@@ -19,6 +20,7 @@ from config.upkeep_builder import deadline_of, mail_server_of, retention_of, rul
 from jobs.models import Check, Dependency, Job, JobStatus, Pipeline, RetryPolicy
 
 if TYPE_CHECKING:
+    from config.expansion import Expansion
     from config.pipeline import Overrides
 
 __all__ = ["application_name", "build", "processors"]
@@ -30,21 +32,26 @@ _RETRY_KEYS = ("max_retries", "retry_delay", "retry_backoff", "retry_jitter", "m
 
 
 def build(document: Document, path: str, environ: Mapping[str, str], overrides: "Overrides",
-          features: Features) -> Pipeline:
+          features: Features, expansion: "Optional[Expansion]" = None) -> Pipeline:
     """The pipeline of a document in which no error was found.
 
     :param path: the file, absolute
     :param environ: the caller's environment
     :param overrides: what the command line says over the file
+    :param expansion: the jobs that were made of those of the file, where any were made
     """
     top = document.value
     assert isinstance(top, dict)
+    if expansion is not None:
+        document = _kept(document, expansion)
     given = overrides.env
     if _object(top, "parameters"):
         from config.parameters import Parameters
         parameters = Parameters(top["parameters"], overrides.params, overrides.inherited_params, Report())
         top = parameters.put_in_object(top)
         given = dict(given, **parameters.variables())
+    if expansion is not None:
+        top = dict(top, jobs=expansion.jobs)
     environment = Environment(top.get("inherit_shell_env", True), environ, _object(top, "env_variables"), given)
     variables = environment.variables
     folder = os.path.dirname(path)
@@ -72,6 +79,19 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
         notifications=rules_of(top, outside), mail_server=mail_server_of(top, outside),
         expect_s=None if expect is None else _seconds(expect), retention=retention_of(top.get("retention")),
         metrics_textfile=resolve_folder(str(textfile), working_dir, variables)[0] if textfile else "")
+
+
+def _kept(document: Document, expansion: "Expansion") -> Document:
+    """The document as the history keeps it."""
+    assert isinstance(document.value, dict)
+    jobs = expansion.kept_jobs(document.value)
+    if jobs is None:
+        return document
+    import json
+    kept = Document(document.file)
+    kept.value = dict(document.value, jobs=jobs)
+    kept.text = json.dumps(kept.value, indent=1, ensure_ascii=False)
+    return kept
 
 
 def application_name(top: Mapping[str, object], path: str) -> str:
@@ -195,8 +215,9 @@ class _JobBuilder:
         over = self._nothing
         variables: Mapping[str, str] = self._environment.variables
         own = said.get("env_variables")
-        if isinstance(own, dict) and own:
-            over = self._environment.of_job(own)[0]
+        given = made_variables(raw)
+        if isinstance(own, dict) and own or given:
+            over = self._environment.of_job(own if isinstance(own, dict) else {}, given)[0]
             if over:
                 variables = dict(variables)
                 variables.update(over)
@@ -234,6 +255,7 @@ class _JobBuilder:
             leave_running=said.get("leave_running", False) is True,
             deadline=deadline_of(said["deadline"]) if "deadline" in said else None,
             runbook=str(said.get("runbook", "")),
+            nothing_to_do=nothing_to_do(raw),
             priority=_integer(said.get("priority", 0)),
             tags=tuple(map(str, _list(said["tags"]))) if "tags" in said else (),
             pre_checks=self._checks(said, "pre_checks", variables),

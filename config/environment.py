@@ -15,8 +15,11 @@ __all__ = ["Environment", "Issue", "expand", "expand_home", "inherited", "value_
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
+#: Layers in whose values nothing is expanded.
+_AS_IT_IS = ("--env", "given", "inherited")
 #: A definition: the name of a variable, and how many definitions of it lie above.
 _Node = Tuple[str, int]
+_Pairs = FrozenSet[Tuple[str, str]]
 
 
 class Issue:
@@ -93,18 +96,23 @@ class Environment:
         self.issues: List[Issue] = []
         #: What every job sees.
         self.variables = dict(self.inherited)
-        self.variables.update(_Resolver(self, {}, {}).resolve(list(self.in_file), self.issues.append))
+        self.variables.update(_Resolver(self, {}, {}, {}).resolve(list(self.in_file), self.issues.append))
         self.variables.update(self.overrides)
         self._needed_by: Optional[Dict[str, Set[str]]] = None
-        self._jobs: Dict[FrozenSet[Tuple[str, str]], Tuple[Dict[str, str], List[Issue]]] = {}
+        self._jobs: Dict[Tuple[_Pairs, _Pairs], Tuple[Dict[str, str], List[Issue]]] = {}
 
-    def of_job(self, in_job: Mapping[str, object]) -> Tuple[Dict[str, str], List[Issue]]:
+    def of_job(self, in_job: Mapping[str, object],
+               given: Optional[Mapping[str, str]] = None) -> Tuple[Dict[str, str], List[Issue]]:
         """The variables of a job that lie over ``variables``, and what is wrong with them.
 
         These are the job's own, and those of the file that refer to one of them. Equal jobs share the result.
+
+        :param given: variables of this job alone that are taken as they are, as what ``--env`` says
         """
         own = {name: value_text(value) for name, value in in_job.items() if not is_comment(name)}
-        key = frozenset(own.items())
+        if given:
+            own.update(given)
+        key = (frozenset(own.items()), frozenset(given.items() if given else ()))
         found = self._jobs.get(key)
         if found is None:
             issues: List[Issue] = []
@@ -112,7 +120,7 @@ class Environment:
             affected = self._affected_by(own)
             known = {name: self.variables[name] for name in self.in_file if name not in affected and name not in own}
             names = list(own) + [name for name in self.in_file if name in affected and name not in own]
-            resolved = _Resolver(self, own, known).resolve(names, issues.append)
+            resolved = _Resolver(self, own, known, given or {}).resolve(names, issues.append)
             for name in own:
                 if name in self.overrides:
                     resolved[name] = self.overrides[name]
@@ -141,9 +149,10 @@ class Environment:
 class _Resolver:
     """Works out the values of variables from their layers, each once."""
 
-    def __init__(self, environment: Environment, in_job: Mapping[str, str], known: Mapping[str, str]) -> None:
+    def __init__(self, environment: Environment, in_job: Mapping[str, str], known: Mapping[str, str],
+                 given: Mapping[str, str]) -> None:
         self._layers: Sequence[Tuple[str, Mapping[str, str]]] = (
-            ("--env", environment.overrides), ("job", in_job), ("file", environment.in_file),
+            ("--env", environment.overrides), ("given", given), ("job", in_job), ("file", environment.in_file),
             ("inherited", environment.inherited))
         self._known = known
         self._values: Dict[_Node, str] = {}
@@ -178,7 +187,7 @@ class _Resolver:
             if definition is None:
                 raise AssertionError("a variable without a definition: " + name)
             layer, raw = definition
-            if layer in ("--env", "inherited") or "${" not in raw:
+            if layer in _AS_IT_IS or "${" not in raw:
                 self._values[node] = raw
                 continue
             if layer == "file" and node[1] == 0 and name in self._known:

@@ -3,14 +3,15 @@
 A kind reports what is wrong with one value. What needs several values at once (an id twice, a cycle) stands in
 ``config/validator.py``. A key that begins with ``_`` is a comment and is ignored in every object.
 """
+import re
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from config.problems import Path, Report, kind_of, quoted, shown
 
 __all__ = ["Choice", "Command", "Condition", "Declared", "Duration", "Either", "Flag", "Integer", "Key", "Kind",
            "ListOf", "MAX_DURATION_S", "MAX_POOL_SLOTS", "MAX_TEXT", "Number", "Object", "Outputs", "Pools", "Probe",
-           "Schema", "Signal", "Switches", "Table", "Text", "Variables", "check_keys", "is_comment", "is_number",
-           "text_bytes"]
+           "Schema", "Signal", "Switches", "Table", "Text", "Variables", "check_keys", "check_text", "is_comment",
+           "is_identifier", "is_number", "text_bytes"]
 
 #: A JSON Schema, or a part of one.
 Schema = Dict[str, object]
@@ -25,6 +26,8 @@ MAX_POOL_SLOTS = 200
 ID_PATTERN = "^(?!\\.{1,2}$)[A-Za-z0-9_.:-]{1,128}$"
 NAME_PATTERN = "^[A-Za-z][A-Za-z0-9_]*$"
 ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-")
+_ID_STEP = re.compile(r"[^/\[\]]+(?:\[[^\[\]]*\])?")
+_MADE_ID = re.compile(r"[^/\[\]]+(?:\[[^\[\]]*\])?(?:/[^/\[\]]+(?:\[[^\[\]]*\])?)*\Z")
 _NAME_CHARACTERS = ID_CHARACTERS - frozenset(".:-")
 _DURATION_PATTERN = ("(?=.)([0-9]+(\\.[0-9]+)?d)?([0-9]+(\\.[0-9]+)?h)?([0-9]+(\\.[0-9]+)?m)?"
                      "([0-9]+(\\.[0-9]+)?s?)?$")
@@ -39,6 +42,11 @@ def is_comment(key: str) -> bool:
 def is_number(value: object) -> bool:
     """Whether a JSON value is a number; true and false are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def is_identifier(name: str) -> bool:
+    """Whether a name is of letters, digits and ``_``, beginning with a letter: one that can be referred to."""
+    return bool(name) and name[0].isalpha() and _NAME_CHARACTERS.issuperset(name)
 
 
 def text_bytes(text: str) -> int:
@@ -185,6 +193,36 @@ class Identifier(Kind):
     def schema(self) -> Schema:
         """A string of the grammar of ids."""
         return {"type": "string", "pattern": ID_PATTERN}
+
+
+class JobReference(Kind):
+    """The id of a job, or of one that is made: ``id[item]``, ``outer/inner``; ``${item}`` may stand in the brackets."""
+
+    what = "a string"
+    types = (str,)
+    _part = Identifier()
+
+    def check_more(self, value: object, path: Path, report: Report) -> None:
+        """Report what is no id, in any part of it."""
+        assert isinstance(value, str)
+        parts = job_id_parts(value)
+        if not parts:
+            report.error(path, "E109", "must be the id of a job, or id[item], got %s" % shown(value))
+        for part in parts:
+            self._part.check(part, path, report)
+
+    def schema(self) -> Schema:
+        """A string of the grammar of ids, with items in brackets, and slashes between."""
+        part = r"(?!\.{1,2}(/|\[|$))[A-Za-z0-9_.:-]{1,128}(\[[^\[\]]*\])?"
+        return {"type": "string", "pattern": "^%s(/%s)*$" % (part, part)}
+
+
+def job_id_parts(text: str) -> List[str]:
+    """The written ids of which the id of a made job consists, without items; empty where it is none."""
+    if "[" not in text and "/" not in text:
+        return [text]
+    found = _MADE_ID.match(text)
+    return [step.partition("[")[0] for step in _ID_STEP.findall(text)] if found else []
 
 
 class VariableName(Kind):
@@ -681,7 +719,7 @@ class Declared(Kind):
         for name, item in value.items():
             if is_comment(name):
                 continue
-            if not name or not name[0].isalpha() or not _NAME_CHARACTERS.issuperset(name) or len(name) > 100:
+            if not is_identifier(name) or len(name) > 100:
                 report.error(path + (name,), "E105", "a name must be letters, digits and _, beginning with a letter, "
                              "at most 100 characters, got %s" % shown(name), at_key=True)
             self._item.check(item, path + (name,), report)

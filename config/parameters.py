@@ -1,17 +1,16 @@
 """``parameters``: values that a run is given (``--param NAME=VALUE``), and their place in the file, ``${params.NAME}``.
 
-A value is data. Where variables expand (environment, paths, checks, conditions) and in shell commands its place gets a
-variable, ``${EXECUTIONER_PARAM_NAME}``, that every job sees; nothing in the value is expanded again or read by a shell.
-In argument vectors and texts it is pasted. Imported only where a file has parameters or refers to some.
+A value is data (``config/placing.py``); its variable, ``EXECUTIONER_PARAM_NAME``, is seen by every job. Imported only
+where a file has parameters or refers to some.
 """
 import re
 from typing import Dict, List, Mapping, Optional, Tuple
 
 from config.environment import value_text
 from config.kinds import MAX_TEXT, is_comment, is_number, text_bytes
+from config.placing import Placing
 from config.problems import Path, Report, quoted, shown
 from jobs.masking import is_secret_name
-from jobs.placeholders import expand_command, expand_text
 
 __all__ = ["PREFIX", "Parameters"]
 
@@ -23,15 +22,10 @@ _REFERENCE = re.compile(r"\$\{params\.([^{}$]*)\}")
 #: Keys whose strings have no place for a value.
 _NO_PLACE = ("id", "dependencies", "parameters", "application_name", "name", "description", "runbook", "tags",
              "notifications", "pools", "pool", "outputs", "$schema", "command_whitelist")
-_CONDITION = "run_if"
-#: In the place of a key: here nothing is expanded afterwards.
-_PASTED = "*"
-#: Keys of a condition under which conditions stand.
-_PARTS = ("all", "any", "not")
 
 
-class Parameters:
-    """The parameters of a file and their values.
+class Parameters(Placing):
+    """The parameters of a file and their values, which it puts in their places.
 
     :param declared: ``parameters`` of the file, found right by its kind
     :param given: what ``--param`` says
@@ -40,6 +34,7 @@ class Parameters:
 
     def __init__(self, declared: object, given: Mapping[str, str], inherited: Mapping[str, str],
                  report: Report) -> None:
+        super().__init__(self._value, _variable)
         self._report = report
         self._declared: Dict[str, _Raw] = {name: one for name, one in declared.items() if isinstance(one, dict)
                                            and not is_comment(name)} if isinstance(declared, dict) else {}
@@ -117,6 +112,8 @@ class Parameters:
                 elif name not in self._declared:
                     self._report.error(path, "E149", "there is no parameter %s" % quoted(name),
                                        self._report.suggestions.hint(name, list(self._declared)) or self._known())
+                elif _key(path) == "for_each" and is_secret_name(name):
+                    self._report.error(path, "E149", "a secret value has no place here: items are part of job ids")
         elif isinstance(value, list):
             for index, item in enumerate(value):
                 self.check_references(item, path + (index,))
@@ -129,43 +126,8 @@ class Parameters:
                 self._report.error(path + ("param",), "E149", "there is no parameter %s" % quoted(name),
                                    self._report.suggestions.hint(name, list(self._declared)) or self._known())
 
-    def put_in(self, value: object, key: str = "") -> object:
-        """A copy of a value of the file with the values of parameters in their places.
-
-        :param key: the key under which it stands
-        """
-        if isinstance(value, str):
-            if "${params." not in value:
-                return value
-            if key == "command":
-                return expand_command(value, self._lookup, PREFIX, _variable)[0]
-            if key == _PASTED:
-                return expand_text(value, self._lookup)
-            return expand_text(value, lambda name: None if self._lookup(name) is None else "${%s}" % _variable(name))
-        if isinstance(value, list):
-            return [self.put_in(item, _PASTED if key == "command" else key) for item in value]
-        if isinstance(value, dict):
-            return {name: item if is_comment(name) or key == "" and name == "parameters"
-                    else self.put_in(item, _kind_of_place(key, name)) for name, item in value.items()}
-        return value
-
-    def put_in_object(self, value: _Raw) -> _Raw:
-        """The same of an object of the file."""
-        found = self.put_in(value)
-        assert isinstance(found, dict)
-        return found
-
-    def _lookup(self, name: str) -> Optional[str]:
+    def _value(self, name: str) -> Optional[str]:
         return self.values.get(name[len("params."):]) if name.startswith("params.") else None
-
-
-def _kind_of_place(above: str, name: str) -> str:
-    """What stands under a key tells how values are put in: the key itself, where it has a meaning there."""
-    if above == "env_variables":
-        return ""
-    if above == "stdin" and name == "text":
-        return _PASTED
-    return _CONDITION if above == _CONDITION and name in _PARTS else name
 
 
 def _key(path: Path) -> object:

@@ -13,6 +13,7 @@ from config.problems import Finding, Path, Problem, Report, path_text
 from config.validator import check_configuration
 
 if TYPE_CHECKING:
+    from config.expansion import Expansion
     from jobs.models import Pipeline
 
 __all__ = ["LoadResult", "Overrides", "ValidationResult", "load_pipeline", "validate_file"]
@@ -90,7 +91,7 @@ def validate_file(path: str, environ: Optional[Mapping[str, str]] = None,
     :param keep_document: whether the result holds the JSON value; a large one costs the collector some time
     """
     with _NoCollector():
-        document, problems, features = _validate(path, environ, feature_settings, Overrides(params=params), None)
+        document, problems, features, _ = _validate(path, environ, feature_settings, Overrides(params=params), None)
         value = document.value if keep_document else None
         # Gone before the collector comes back, which would look at every part of it, now and when we exit.
         del document
@@ -109,12 +110,12 @@ def load_pipeline(path: str, environ: Optional[Mapping[str, str]] = None, overri
     overrides = overrides if overrides is not None else Overrides()
     environ = os.environ if environ is None else environ
     with _NoCollector():
-        document, problems, features = _validate(path, environ, feature_settings, overrides,
-                                                 overrides.insecure_config)
+        document, problems, features, expansion = _validate(path, environ, feature_settings, overrides,
+                                                            overrides.insecure_config)
         if any(problem.is_error for problem in problems):
             return LoadResult(None, problems, features)
         from config.builder import build
-        pipeline = build(document, os.path.abspath(path), environ, overrides, features)
+        pipeline = build(document, os.path.abspath(path), environ, overrides, features, expansion)
     return LoadResult(pipeline, problems, features)
 
 
@@ -131,7 +132,7 @@ class _NoCollector:
 
 
 def _validate(path: str, environ: Optional[Mapping[str, str]], settings: Sequence[str], overrides: Overrides,
-              insecure: Optional[bool]) -> Tuple[Document, List[Problem], Features]:
+              insecure: Optional[bool]) -> "Tuple[Document, List[Problem], Features, Optional[Expansion]]":
     environ = os.environ if environ is None else environ
     report = Report()
     problems: List[Problem] = []
@@ -140,14 +141,15 @@ def _validate(path: str, environ: Optional[Mapping[str, str]], settings: Sequenc
     in_file = value.get("features") if isinstance(value, dict) else None
     features = resolve_features(in_file, environ, settings, report, problems)
     report.strict = features["strict_validation"]
+    expansion: "Optional[Expansion]" = None
     if value is not None:
-        check_configuration(value, os.path.dirname(os.path.abspath(path)), environ, overrides.env, report,
-                            overrides.params, overrides.inherited_params)
+        expansion = check_configuration(value, os.path.dirname(os.path.abspath(path)), environ, overrides.env,
+                                        report, overrides.params, overrides.inherited_params)
     if report.findings:
         problems += _placed(document, report.findings)
     problems += document.problems
     problems.sort(key=_order)
-    return document, problems, features
+    return document, problems, features, expansion
 
 
 def _placed(document: Document, findings: List[Finding]) -> List[Problem]:

@@ -55,6 +55,8 @@ CODES: Dict[str, str] = {
     "E149": "a parameter is unknown, has no value, or one that it must not have",
     "E150": "the command needs a shell, and allow_shell is false",
     "E151": "this version does not support it yet",
+    "E152": "no items can be made of it, or more than 10,000",
+    "E153": "${item} has no place there, or the items have no value of that name",
     "W101": "the program was not found",
     "W102": "the job can never run",
     "W103": "the timeout is longer than the one of the whole run",
@@ -62,6 +64,9 @@ CODES: Dict[str, str] = {
     "W105": "the copy of the metrics cannot be written there, or would not be read",
     "W106": "the key is unknown, and strict_validation is off",
     "W107": "the key has no effect beside another one",
+    "W108": "there is no item, so the job will be SKIPPED",
+    "W109": "${item} stands in a job without for_each",
+    "W110": "what was told of some items holds for more of them",
     "W119": "others could have written the file: a run would refuse it",
 }
 

@@ -8,6 +8,7 @@ from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 from config.kinds import is_comment
 from config.problems import Path, Report, quoted
 from config.rules import dependencies_of, effective, place
+from jobs.group_ids import groups_of, members_by_group
 
 __all__ = ["check", "has_reference"]
 
@@ -15,7 +16,7 @@ _Raw = Mapping[str, object]
 _Jobs = Sequence[Mapping[str, object]]
 
 _REFERENCE = re.compile(r"\$\{jobs\.([^{}$]*)\}")
-_PARTS = re.compile(r"([A-Za-z0-9_.:/\[\]=,-]+)\.outputs\.([A-Za-z_][A-Za-z0-9_]*)\Z")
+_PARTS = re.compile(r"([^{}$]+)\.outputs\.([A-Za-z_][A-Za-z0-9_]*)\Z")
 _FORM = "write ${jobs.ID.outputs.NAME}"
 #: Keys of a job in which references are replaced.
 _REPLACED = ("command", "env_variables", "working_dir", "stdin")
@@ -62,7 +63,8 @@ class _Checker:
         self._defaults = defaults
         self._report = report
         self._by_id: Dict[str, Mapping[str, object]] = {str(job.get("id")): job for job in jobs}
-        self._above: Dict[str, Set[str]] = {}
+        self._members = members_by_group(self._by_id)
+        self._above: Dict[Tuple[str, ...], Set[str]] = {}
 
     def check_job(self, job: Mapping[str, object], path: Path) -> None:
         """Report what is wrong with the references of one job."""
@@ -82,10 +84,13 @@ class _Checker:
         job_id, output = parts.groups()
         teller = self._by_id.get(job_id)
         above = self._all_above(job)
-        if teller is None:
+        if teller is None and job_id in self._members:
+            self._report.error(path, "E125", "the id %s means several jobs" % quoted(job_id),
+                               "name one of them, such as %s" % quoted(self._members[job_id][0]))
+        elif teller is None:
             self._report.error(path, "E125", "no job has the id %s" % quoted(job_id),
                                self._hint(job_id, sorted(above)))
-        elif job_id not in above:
+        elif job_id not in above and above.isdisjoint(groups_of(job_id)):
             self._report.error(path, "E125", "the job does not depend on %s, so it cannot know what that tells"
                                % quoted(job_id), "name it in dependencies")
         else:
@@ -100,20 +105,20 @@ class _Checker:
         return self._report.suggestions.hint(word, known)
 
     def _all_above(self, job: Mapping[str, object]) -> Set[str]:
-        """Ids of all jobs that a job depends on, directly or further up."""
-        job_id = str(job.get("id"))
-        found: Optional[Set[str]] = self._above.get(job_id)
+        """Ids of all jobs and groups that a job depends on, directly or further up."""
+        needed = tuple(other for _, other, _ in dependencies_of(job, self._defaults))
+        found: Optional[Set[str]] = self._above.get(needed)
         if found is None:
             found = set()
-            todo = [job]
+            todo = list(needed)
             while todo:
-                for _, other, _ in dependencies_of(todo.pop(), self._defaults):
-                    if other not in found:
-                        found.add(other)
-                        if other in self._by_id:
-                            todo.append(self._by_id[other])
+                other = todo.pop()
+                if other not in found:
+                    found.add(other)
+                    for member in [other] if other in self._by_id else self._members.get(other, []):
+                        todo += [one for _, one, _ in dependencies_of(self._by_id[member], self._defaults)]
             # Of jobs that share much, only the last ones are kept: ten thousand sets would be large.
             if len(self._above) > 100:
                 self._above.clear()
-            self._above[job_id] = found
+            self._above[needed] = found
         return found

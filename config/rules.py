@@ -99,8 +99,9 @@ def check_graph(jobs: _Jobs, defaults: Mapping[str, object], report: Report) -> 
     for index, job in enumerate(jobs):
         needed: List[int] = []
         for number, other, _ in check_own_dependencies(job, defaults, ("jobs", index), report):
-            if other in places:
-                needed.append(places[other])
+            plain = other if other in places else _makes_jobs(other, places, jobs, defaults)
+            if plain:
+                needed.append(places[plain])
             else:
                 path = place(job, "dependencies", ("jobs", index)) + (number,)
                 report.error(path, "E121", "no job has the id %s" % quoted(other),
@@ -114,6 +115,13 @@ def check_graph(jobs: _Jobs, defaults: Mapping[str, object], report: Report) -> 
         report.error(("jobs",), "E130", "dependency cycle: " + " -> ".join(ids + ids[:1]), place=("jobs", cycle[0]))
 
 
+def _makes_jobs(made: str, places: Mapping[str, int], jobs: _Jobs, defaults: Mapping[str, object]) -> str:
+    """The id of the job of the file of which one with such an id is made; "" where none is."""
+    from jobs.group_ids import groups_of
+    plain = (groups_of(made) or [""])[0]
+    return plain if plain in places and effective(jobs[places[plain]], defaults, "for_each") is not None else ""
+
+
 def check_own_dependencies(job: Mapping[str, object], defaults: Mapping[str, object], path: Path,
                            report: Report) -> List[Tuple[int, str, str]]:
     """Report a job that depends on itself or twice on another; the dependencies that are left."""
@@ -121,8 +129,8 @@ def check_own_dependencies(job: Mapping[str, object], defaults: Mapping[str, obj
     seen: Dict[str, int] = {}
     for number, other, when in dependencies_of(job, defaults):
         here = place(job, "dependencies", path) + (number,)
-        if other == job.get("id"):
-            report.error(here, "E122", "the job %s depends on itself" % quoted(other))
+        if other == job.get("id") or other.startswith(str(job.get("id")) + "["):
+            report.error(here, "E122", "the job %s depends on itself" % quoted(str(job.get("id"))))
         elif other in seen:
             report.error(here, "E123", "the dependency %s stands twice in the list" % quoted(other))
         else:

@@ -3,9 +3,10 @@
 The validator, the JSON Schema, the sample and the reference page all come from these tables. To add a key, add its
 entry; a key that has none is refused as unknown. ``new`` marks what the earlier Executioner did not have.
 """
+from config.items import ForEach
 from config.kinds import (
-    MAX_POOL_SLOTS, Checks, Choice, Command, Condition, Declared, Duration, Either, Flag, Identifier, Integer, Key,
-    ListOf, Number, Object, Outputs, Pools, Signal, Switches, Table, Text, VariableName, Variables)
+    MAX_POOL_SLOTS, Checks, Choice, Command, Condition, Declared, Duration, Either, Flag, Identifier, Integer,
+    JobReference, Key, ListOf, Number, Object, Outputs, Pools, Signal, Switches, Table, Text, VariableName, Variables)
 from config.upkeep import DeadlineTime, Destination, Size, Subject
 
 __all__ = ["CHECK", "DATABASE", "DEFAULTS", "DEFAULT_OF_JOB_KEY", "DEPENDENCY", "FILE", "INHERITED_BY_DEFAULT", "JOB",
@@ -29,7 +30,8 @@ _PATH = Text(1, what="a path")
 _LINE = Text(1, one_line=True)
 
 DEPENDENCY = Table("dependency", (
-    Key("job", Identifier(), None, "id of the job that is waited for", required=True),
+    Key("job", JobReference(), None, "id of the job that is waited for; of several, where it means several",
+        required=True),
     Key("when", Choice(*WHENS), "success", "what that job must have come to", new=True),
 ))
 
@@ -93,9 +95,15 @@ JOB = Table("job", (
         "a string is a shell command (run without a shell where it needs none); a list is a program with its "
         "arguments, never a shell", required=True, example="./extract.sh --all"),
     Key("description", Text(), "", "for people"),
-    Key("dependencies", ListOf(Either(Identifier(), Object(DEPENDENCY)), maximum=MAX_JOBS,
+    Key("for_each", ForEach(), None,
+        "one job for each item, named id[item]: a list, {range: [first, last]}, {glob: PATTERN}, or an object of lists "
+        "for every combination; ${item} and ${item.NAME} stand for the item in command, env_variables, working_dir, "
+        "stdin, run_if, checks, description, runbook and in the brackets of dependencies", new=True,
+        default_text="none", example=["north", "south"]),
+    Key("dependencies", ListOf(Either(JobReference(), Object(DEPENDENCY)), maximum=MAX_JOBS,
                                what="a list of job ids"), [],
-        "jobs that must end first: ids, or {job, when}", example=["extract"]),
+        "jobs that must end first: ids, or {job, when}; the id of a job with for_each means all its items, id[item] "
+        "means one", example=["extract"]),
     Key("join", Either(Choice("all", "any"), Integer(1, MAX_JOBS)), "all",
         "how many of the dependencies must be met", new=True),
     Key("timeout", Duration(positive=True), None, "how long one attempt may take", default_text="default_timeout",

@@ -7,6 +7,7 @@ from typing import Dict, List, Mapping, Set, Tuple
 
 from config.environment import Environment, expand, value_text
 from config.loader import Document
+from config.made_jobs import made_variables
 from jobs.digests import sha256_hex
 from jobs.masking import MASK, MINIMUM_LENGTH, Masker, is_secret_name
 
@@ -36,6 +37,9 @@ def secret_values(top: Mapping[str, object], environment: Environment, environ: 
 
     collect(environment.variables)
     collect_written(environment.in_file)
+    jobs = top.get("jobs")
+    for job in jobs if isinstance(jobs, list) else ():
+        collect(made_variables(job))
     for own in _variables_of_jobs(top):
         collect_written(own)
         collect(environment.of_job(own)[0])

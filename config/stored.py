@@ -34,14 +34,16 @@ def load_stored(text: str, path: str, environ: Mapping[str, str], overrides: Ove
     features = resolve_features(value.get("features") if isinstance(value, dict) else None, environ, feature_settings,
                                 report, problems)
     report.strict = features["strict_validation"]
+    expansion = None
     if value is not None and not problems:
-        check_configuration(value, os.path.dirname(os.path.abspath(path)), environ, overrides.env, report,
-                            overrides.params, overrides.inherited_params)
+        expansion = check_configuration(value, os.path.dirname(os.path.abspath(path)), environ, overrides.env,
+                                        report, overrides.params, overrides.inherited_params)
         problems += [Problem(path, 0, 0, finding.code, path_text(finding.path), finding.severity, finding.message,
                              finding.hint) for finding in report.findings]
     if any(problem.is_error for problem in problems):
         return LoadResult(None, problems, features)
-    return LoadResult(build(document, os.path.abspath(path), environ, overrides, features), problems, features)
+    return LoadResult(build(document, os.path.abspath(path), environ, overrides, features, expansion), problems,
+                      features)
 
 
 def changes(kept: str, current: str) -> List[str]:

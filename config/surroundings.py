@@ -5,6 +5,7 @@ They read the environment that they are given and ask the file system; they chan
 import os
 from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
+from config.made_jobs import made_variables
 from config.problems import Path, Report, quoted
 from config.rules import effective, place
 
@@ -153,9 +154,9 @@ class _Surroundings:
     def check_job(self, job: Mapping[str, object], path: Path, folders: Folders) -> None:
         """Report what is wrong with the variables, the folder, the input and the checks of one job."""
         variables: Mapping[str, str] = self.environment.variables
-        own = effective(job, self.defaults, "env_variables")
-        if isinstance(own, dict) and own:
-            over, issues = self.environment.of_job(own)
+        own, given = effective(job, self.defaults, "env_variables"), made_variables(job)
+        if isinstance(own, dict) and own or given:
+            over, issues = self.environment.of_job(own if isinstance(own, dict) else {}, given)
             variables = dict(variables)
             variables.update(over)
             for issue in issues:
@@ -232,9 +233,9 @@ class _Surroundings:
     def _entryof(self, job: Mapping[str, object], folders: Folders) -> Tuple[str, str]:
         variables: Mapping[str, str] = self.environment.variables
         over: Mapping[str, str] = {}
-        own = effective(job, self.defaults, "env_variables")
-        if isinstance(own, dict) and own:
-            over = self.environment.of_job(own)[0]
+        own, given = effective(job, self.defaults, "env_variables"), made_variables(job)
+        if isinstance(own, dict) and own or given:
+            over = self.environment.of_job(own if isinstance(own, dict) else {}, given)[0]
         folder = folders.working_dir
         text = effective(job, self.defaults, "working_dir")
         if isinstance(text, str):

@@ -5,12 +5,16 @@ whether everything is in order; ten thousand jobs take a few hundredths of a sec
 is gone through by itself, and every problem is told. Both ways ask the same kinds (``config/kinds.py``). What needs
 several values at once stands in ``config/rules.py``.
 """
-from typing import Callable, Dict, FrozenSet, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, Iterator, List, Mapping, Optional, Set, Tuple
 
 from config import rules
 from config.kinds import ID_CHARACTERS, Kind, Variables, check_keys, is_comment
 from config.problems import Path, Report, kind_of, shown
 from config.schema import DEFAULTS, DEPENDENCY, FILE, JOB, MAX_JOBS
+
+if TYPE_CHECKING:
+    from config.expansion import Expansion
+    from config.globbing import Globbing
 
 __all__ = ["Jobs", "check_configuration", "check_job", "check_jobs"]
 
@@ -34,8 +38,8 @@ class Jobs:
 
 def check_configuration(value: object, folder: str, environ: Mapping[str, str], overrides: Mapping[str, str],
                         report: Report, params: Optional[Mapping[str, str]] = None,
-                        inherited_params: Optional[Mapping[str, str]] = None) -> None:
-    """Report everything that is wrong with a configuration.
+                        inherited_params: Optional[Mapping[str, str]] = None) -> "Optional[Expansion]":
+    """Report everything that is wrong with a configuration; the jobs that are made of it, where any are made.
 
     :param value: what the file holds
     :param folder: the file's own folder, absolute
@@ -46,7 +50,7 @@ def check_configuration(value: object, folder: str, environ: Mapping[str, str], 
     """
     if not isinstance(value, dict):
         report.error((), "E103", "must be an object, got %s" % kind_of(value))
-        return
+        return None
     check_keys(value, FILE.by_name, (), report)
     top: _Raw = {}
     for name, item in value.items():
@@ -76,7 +80,34 @@ def check_configuration(value: object, folder: str, environ: Mapping[str, str], 
         checked = Jobs([parameters.put_in_object(job) for job in checked.usable], checked.names, checked.has_conditions)
         defaults = parameters.put_in_object(defaults)
         overrides = dict(overrides, **parameters.variables())
+    expansion = _expanded(top, checked, defaults, folder, environ, overrides, report)
+    if expansion is not None:
+        checked = Jobs(expansion.jobs, checked.names, checked.has_conditions)
+        report = expansion.places(report)
     rules.check(top, checked, defaults, folder, environ, overrides, report)
+    return expansion
+
+
+def _expanded(top: _Raw, checked: Jobs, defaults: _Raw, folder: str, environ: Mapping[str, str],
+              overrides: Mapping[str, str], report: Report) -> "Optional[Expansion]":
+    """The jobs with one for each item, where there are items; what is wrong with items is reported."""
+    if not rules.has_references(top, checked.usable, defaults, checked.names, "${item") \
+            and "for_each" not in checked.names:
+        return None
+    from config import expansion
+    expansion.warn_of_items(checked.usable, defaults, environ, report)
+    if "for_each" not in checked.names:
+        return None
+
+    globbing: "List[Globbing]" = []
+
+    def match(job: Mapping[str, object], path: Path, patterns: List[str]) -> Optional[List[str]]:
+        if not globbing:
+            from config.globbing import Globbing
+            globbing.append(Globbing(top, defaults, folder, environ, overrides, report))
+        return globbing[0].match(job, path, patterns)
+
+    return expansion.expand(checked.usable, defaults, report, match)
 
 
 def _refers_to_parameters(top: _Raw, checked: Jobs, defaults: _Raw) -> bool:

@@ -12,6 +12,7 @@ from db.history import EventKind, History
 from db.truth import is_anything_running, is_runner_alive, settle
 from jobs.exceptions import ConfigurationError
 from jobs.graph import suggestion
+from jobs.group_ids import named
 from jobs.keeper.processes import start_time
 from jobs.models import JobStatus, RunRecord, RunStatus
 from jobs.ports import StopRequest
@@ -82,18 +83,24 @@ def release(history: History, application: str, job_id: str, who: str, why: str)
 def mark_success(history: History, run: RunRecord, job_ids: Sequence[str], who: str, why: str) -> None:
     """Have a resume of the run take these jobs as done. Their status stays; the mark is shown beside it.
 
+    The id of a group means those of its jobs that are no success yet.
+
     :raises ConfigurationError: where a job is not there or cannot be marked, or the run still runs
     """
     if is_anything_running(run) and run.status == RunStatus.RUNNING:
         raise ConfigurationError("run %d still runs; cancel it or wait for its end first" % run.run_id)
     settle(history, run, lambda seconds: False)
     jobs = {job.job_id: job for job in history.jobs(run.run_id)}
+    marked: List[str] = []
     for job_id in job_ids:
-        if job_id not in jobs:
+        members = named(job_id, jobs)
+        if not members:
             raise ConfigurationError('run %d has no job "%s"%s' % (run.run_id, job_id, suggestion(job_id, jobs)))
-        if jobs[job_id].status == JobStatus.SUCCESS:
+        members = [member for member in members if jobs[member].status != JobStatus.SUCCESS]
+        if not members:
             raise ConfigurationError("job %s of run %d is a SUCCESS already" % (job_id, run.run_id))
-    for job_id in job_ids:
+        marked += members
+    for job_id in marked:
         history.add_event(EventKind.MARK_SUCCESS, time.time(), run.run_id, job_id=job_id, who=who, why=why)
 
 
@@ -108,7 +115,7 @@ def require_known(history: History, application: str, job_ids: Sequence[str]) ->
             application, suggestion(application, history.applications())))
     known: List[str] = [job.job_id for job in history.jobs(last.run_id)]
     for job_id in job_ids:
-        if job_id not in known:
+        if not named(job_id, known):
             raise ConfigurationError('the last run of %s (%d) has no job "%s"%s' % (
                 application, last.run_id, job_id, suggestion(job_id, known)))
 

@@ -70,8 +70,9 @@ class Arguments:
         return list(self._values.get(key, ()))
 
     def names(self, key: str) -> List[str]:
-        """All values of an option that is repeatable and takes several names with commas between them."""
-        return [name.strip() for value in self.many(key) for name in value.split(",") if name.strip()]
+        """All values of an option that is repeatable and takes several names with commas between them; a comma in
+        brackets belongs to the name of an item."""
+        return [name.strip() for value in self.many(key) for name in _split(value) if name.strip()]
 
     def number(self, key: str, minimum: int, maximum: int) -> Optional[int]:
         """The option's value as a whole number.
@@ -89,6 +90,18 @@ class Arguments:
             raise usage_error("--%s must be from %d to %d, found %s"
                               % (key.replace("_", "-"), minimum, maximum, _quoted(value)))
         return number
+
+
+def _split(value: str) -> List[str]:
+    """The parts between commas that stand outside brackets."""
+    parts = [""]
+    for piece in value.split(","):
+        whole = parts[-1]
+        if whole.count("[") > whole.count("]"):
+            parts[-1] = whole + "," + piece
+        else:
+            parts.append(piece)
+    return parts
 
 
 GLOBAL_OPTIONS = (

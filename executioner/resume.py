@@ -12,6 +12,7 @@ from jobs.engine import RunOutcome
 from jobs.events import JobEnded
 from jobs.exceptions import EXIT_OK, ConfigurationError
 from jobs.graph import NOT_SELECTED, SKIPPED_BY_OPTION, Graph, suggestion
+from jobs.group_ids import named
 from jobs.models import FAILURE_STATUSES, JobRecord, JobStatus, Pipeline, RunRecord, RunStatus
 from jobs.scheduler import Given
 
@@ -136,27 +137,28 @@ def _given(history: History, parent: RunRecord, before: Dict[str, JobRecord], pi
            options: ResumeOptions) -> Dict[int, Given]:
     marks = _marks(history, parent)
     done = _done_earlier(history, parent, {job.id for job in pipeline.jobs}.difference(before))
+    lost = [one.job_id for one in before.values() if one.status == JobStatus.LOST]
+    rerun: Set[str] = set()
     for job_id in options.rerun_lost:
-        if job_id not in before and parent.options.get("rebuilt"):
-            continue
-        if job_id not in before or before[job_id].status != JobStatus.LOST:
+        members = named(job_id, lost)
+        if not members and not (parent.options.get("rebuilt") and not named(job_id, before)):
             raise ConfigurationError("--rerun-lost: %s is not LOST in run %d%s" % (
-                job_id, parent.run_id, suggestion(job_id, [one.job_id for one in before.values()
-                                                           if one.status == JobStatus.LOST])))
+                job_id, parent.run_id, suggestion(job_id, lost)))
+        rerun.update(members or named(job_id, (job.id for job in pipeline.jobs)))
     given: Dict[int, Given] = {}
     for position, job in enumerate(pipeline.jobs):
         old = before.get(job.id)
         if old is None:
             if job.id in done:
                 given[position] = done[job.id]
-            elif parent.options.get("rebuilt") and job.id not in options.rerun_lost:
+            elif parent.options.get("rebuilt") and job.id not in rerun:
                 given[position] = Given(JobStatus.LOST, "the history was rebuilt, and what became of it is not in it; "
                                         "decide with `--rerun-lost %s`" % job.id)
             continue
         if job.id in marks:
             given[position] = Given(JobStatus.SUCCESS, marks[job.id])
             continue
-        decided = _decided(old, parent, job.rerun_if_lost or job.id in options.rerun_lost, options.failed_only)
+        decided = _decided(old, parent, job.rerun_if_lost or job.id in rerun, options.failed_only)
         if decided is not None:
             given[position] = decided
     return given

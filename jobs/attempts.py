@@ -3,7 +3,6 @@ import copy
 import os
 import re
 from typing import Dict, Mapping, Optional
-from zlib import crc32
 
 from jobs.events import AttemptIntended
 from jobs.models import Job, Pipeline
@@ -24,7 +23,10 @@ def file_stem(job_id: str) -> str:
         return job_id
     data = job_id.encode("utf-8", "surrogateescape")
     stem = re.sub(rb"[^A-Za-z0-9_.:\[\],=-]", lambda match: b"%%%02X" % match.group()[0], data).decode("ascii")
-    return stem if len(stem) <= _STEM_MOST else "%s~%08x" % (stem[:_STEM_MOST], crc32(data))
+    if len(stem) <= _STEM_MOST:
+        return stem
+    from jobs.digests import sha256_hex
+    return "%s~%s" % (stem[:_STEM_MOST], sha256_hex(data)[:16])
 
 
 class AttemptMaker:

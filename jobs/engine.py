@@ -230,8 +230,8 @@ class Engine:
 
     def _absorb_holds(self, request: HoldRequest) -> None:
         # A hold of a job that another file of the application has is none of ours.
-        positions = self._scheduler.graph.position
-        self._scheduler.hold({positions[job_id]: why for job_id, why in request.holds.items() if job_id in positions})
+        named = self._scheduler.graph.named
+        self._scheduler.hold({position: why for job_id, why in request.holds.items() for position in named(job_id)})
 
     def _absorb_stop(self, request: StopRequest) -> None:
         if self._stop_signal is None:

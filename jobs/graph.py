@@ -1,11 +1,16 @@
 """The graph of a pipeline: who waits for whom, in which order, and which part of it was asked for. Pure.
 
 Jobs are known by their position in the file. All walks are iterative (a chain may be 100,000 long) and O(edges).
+
+A dependency may name a group (``jobs/group_ids.py``): then it is on all members. Each group that somebody waits for
+has a node of its own behind those of the jobs, so that ten thousand jobs that wait for ten thousand others are
+twenty thousand arrows and not a hundred million.
 """
 from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from jobs.exceptions import ConfigurationError, DependencyError
-from jobs.models import Job
+from jobs.group_ids import members_by_group
+from jobs.models import Job, When
 
 __all__ = ["Graph", "NOT_SELECTED", "SKIPPED_BY_OPTION", "Selection", "find_cycles", "select", "suggestion"]
 
@@ -70,40 +75,70 @@ class Graph:
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.ids = [job.id for job in jobs]
         self.position = {job_id: position for position, job_id in enumerate(self.ids)}
-        #: For each job: (position waited for, what it must have come to).
-        self.dependencies: List[List[Tuple[int, str]]] = []
-        #: For each job: (position that waits, what this one must have come to).
+        #: Ids of the groups that are waited for; the node of the first one is ``len(self.ids)``.
+        self.groups: List[str] = []
+        #: For each node, jobs first: (node waited for, what it must have come to).
+        self.dependencies: List[List[Tuple[int, str]]] = [[] for _ in jobs]
+        #: For each node: (node that waits, what this one must have come to).
         self.dependents: List[List[Tuple[int, str]]] = [[] for _ in jobs]
+        self._members: Optional[Dict[str, List[str]]] = None
+        nodes = dict(self.position)
         for position, job in enumerate(jobs):
-            arrows = []
             for dependency in job.dependencies:
-                other = self.position.get(dependency.job)
+                other = nodes.get(dependency.job)
                 if other is None:
-                    raise DependencyError("job %s: no job has the id %r" % (job.id, dependency.job))
-                arrows.append((other, dependency.when))
+                    other = nodes[dependency.job] = self._add_group(dependency.job, job.id)
+                self.dependencies[position].append((other, dependency.when))
                 self.dependents[other].append((position, dependency.when))
-            self.dependencies.append(arrows)
-        self.order = self._topological_order()
+        self._order = self._topological_order()
+        #: Positions of jobs in an order in which they could run.
+        self.order = [node for node in self._order if node < len(self.ids)] if self.groups else self._order
         self.remaining = self._remaining([1.0] * len(self.ids))
+
+    def _add_group(self, group: str, needed_by: str) -> int:
+        members = self.members(group)
+        if not members:
+            raise DependencyError("job %s: no job has the id %r" % (needed_by, group))
+        node = len(self.dependencies)
+        self.groups.append(group)
+        self.dependencies.append([(member, When.DONE) for member in members])
+        self.dependents.append([])
+        for member in members:
+            self.dependents[member].append((node, When.DONE))
+        return node
+
+    def members(self, group: str) -> List[int]:
+        """Positions of the jobs that the id of a group means; empty where there is no such group."""
+        if self._members is None:
+            self._members = members_by_group(self.ids)
+        return [self.position[member] for member in self._members.get(group, ())]
+
+    def named(self, job_id: str) -> List[int]:
+        """Positions of the jobs that an id means: one, or the members of a group; empty where it means none."""
+        return [self.position[job_id]] if job_id in self.position else self.members(job_id)
+
+    def _jobs_of(self, nodes: Iterable[int]) -> List[int]:
+        return [node for node in nodes if node < len(self.ids)]
 
     def _topological_order(self) -> List[int]:
         blocked_by = [len(arrows) for arrows in self.dependencies]
-        order = [position for position, count in enumerate(blocked_by) if not count]
-        for position in order:
-            for other, _ in self.dependents[position]:
+        order = [node for node, count in enumerate(blocked_by) if not count]
+        for node in order:
+            for other, _ in self.dependents[node]:
                 blocked_by[other] -= 1
                 if not blocked_by[other]:
                     order.append(other)
-        if len(order) < len(self.ids):
-            cycle = find_cycles([[other for other, _ in arrows] for arrows in self.dependencies])[0]
+        if len(order) < len(self.dependencies):
+            cycle = self._jobs_of(find_cycles([[other for other, _ in arrows] for arrows in self.dependencies])[0])
             raise DependencyError("dependency cycle: " + " -> ".join(
                 self.ids[position] for position in cycle + cycle[:1]))
         return order
 
     def _remaining(self, durations_s: Sequence[float]) -> List[float]:
-        """Longest path from the start of each job to the end of the graph."""
-        remaining = [0.0] * len(self.ids)
-        for position in reversed(self.order):
+        """Longest path from the start of each job to the end of the graph; a group takes no time of its own."""
+        durations_s = list(durations_s) + [0.0] * len(self.groups)
+        remaining = [0.0] * len(durations_s)
+        for position in reversed(self._order):
             longest = 0.0
             for other, _ in self.dependents[position]:
                 if remaining[other] > longest:
@@ -123,26 +158,27 @@ class Graph:
             longest = max(candidates, key=lambda p: (self.remaining[p], -p))
             path.append(longest)
             candidates = [other for other, _ in self.dependents[longest]]
-        return path
+        return self._jobs_of(path)
 
     def levels(self) -> List[List[int]]:
         """Jobs by how many steps lie before them at least; jobs of one level never wait for each other."""
-        depth = [0] * len(self.ids)
-        for position in self.order:
-            for other, _ in self.dependents[position]:
-                depth[other] = max(depth[other], depth[position] + 1)
+        jobs = len(self.ids)
+        depth = [0] * len(self.dependencies)
+        for node in self._order:
+            for other, _ in self.dependents[node]:
+                depth[other] = max(depth[other], depth[node] + (1 if other < jobs else 0))
         levels: List[List[int]] = [[] for _ in range(max(depth) + 1 if depth else 0)]
-        for position, level in enumerate(depth):
-            levels[level].append(position)
+        for position in range(jobs):
+            levels[depth[position]].append(position)
         return levels
 
     def downstream(self, starts: Iterable[int]) -> Set[int]:
         """The given positions and everything that depends on them, however far."""
-        return _reach(starts, self.dependents)
+        return set(self._jobs_of(_reach(starts, self.dependents)))
 
     def upstream(self, starts: Iterable[int]) -> Set[int]:
         """The given positions and everything that they depend on, however far."""
-        return _reach(starts, self.dependencies)
+        return set(self._jobs_of(_reach(starts, self.dependencies)))
 
 
 def _reach(starts: Iterable[int], arrows: Sequence[Sequence[Tuple[int, str]]]) -> Set[int]:
@@ -175,7 +211,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 def select(jobs: Sequence[Job], graph: Graph, only: Sequence[str] = (), start_from: Sequence[str] = (),
            until: Sequence[str] = (), downstream_of: Sequence[str] = (), skip: Sequence[str] = (),
            tags: Sequence[str] = ()) -> Selection:
-    """The part of the graph that the options ask for.
+    """The part of the graph that the options ask for. The id of a group means all its members.
 
     ``only``: just these. ``start_from``: these and all that depends on them. ``until``: these and all that they depend
     on. ``downstream_of``: what depends on these, without themselves. ``tags``: jobs that carry one of them. Several
@@ -186,10 +222,11 @@ def select(jobs: Sequence[Job], graph: Graph, only: Sequence[str] = (), start_fr
     def positions(option: str, ids: Sequence[str]) -> Set[int]:
         found = set()
         for job_id in ids:
-            if job_id not in graph.position:
+            positions_of = graph.named(job_id)
+            if not positions_of:
                 raise ConfigurationError('%s: no job has the id "%s"%s' % (
                     option, job_id, suggestion(job_id, graph.ids)), "E121")
-            found.add(graph.position[job_id])
+            found.update(positions_of)
         return found
 
     chosen = set(range(len(jobs)))

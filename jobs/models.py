@@ -258,6 +258,8 @@ class Job:
     deadline: Optional[Deadline] = None
     #: Text or URL that is shown with every failure.
     runbook: str = ""
+    #: Why there is nothing to run ("" = there is): it ends SKIPPED as soon as it might start.
+    nothing_to_do: str = ""
 
     def __post_init__(self) -> None:
         _require(bool(self.id), "a job without id")

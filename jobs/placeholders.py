@@ -14,7 +14,7 @@ __all__ = ["PLACEHOLDER", "Lookup", "expand_command", "expand_text", "placeholde
 
 #: The names that are ours, as against variables of the environment (which have no dot; ``item`` is ours as well).
 PLACEHOLDER = re.compile(r"\$\{(params\.[A-Za-z_][A-Za-z0-9_]*|item(?:\.[A-Za-z_][A-Za-z0-9_]*)?"
-                         r"|jobs\.[A-Za-z0-9_.:/\[\]=,-]+\.outputs\.[A-Za-z_][A-Za-z0-9_]*)\}")
+                         r"|jobs\.[^{}$]+\.outputs\.[A-Za-z_][A-Za-z0-9_]*)\}")
 #: Gives the value of a placeholder's name, None where it is not to be replaced (now).
 Lookup = Callable[[str], Optional[str]]
 

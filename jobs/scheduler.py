@@ -23,6 +23,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from jobs.exceptions import InternalError
 from jobs.graph import Graph
+from jobs.group_ids import is_inside
 from jobs.models import (FAILS_RUN, FAILURE_STATUSES, FINAL_STATUSES, AttemptOutcome, Job, JobStatus, RunStatus,
                          StopReason, When)
 
@@ -89,6 +90,39 @@ class Given:
         self.counts_as_met = counts_as_met
 
 
+class _Group:
+    """What has become of the members of a group that others wait for.
+
+    Who asks for their success (or for SKIPPED) waits for all of them, who asks for a failure for any: so says ``kinds``
+    for each ``when`` how little it is met, and ``blame`` because of which member.
+    """
+
+    __slots__ = ("left", "kinds", "blame", "has_failed")
+
+    def __init__(self, members: int) -> None:
+        self.left = members
+        self.kinds = {When.SUCCESS: 0, When.SKIPPED: 0, When.FAILURE: 0, When.DONE: 0}
+        self.blame: Dict[str, int] = {}
+        self.has_failed = False
+
+    def count(self, member: int, status: str, forgiven: bool, is_inside: bool) -> None:
+        """A member has ended. A failure inside a configuration that this allows is none of the configuration."""
+        for when in (When.SUCCESS, When.SKIPPED, When.FAILURE):
+            if when == When.FAILURE and forgiven and is_inside and status in FAILURE_STATUSES:
+                kind = WISH_UNFULFILLED
+            else:
+                kind = _unmet_kind(when, status, forgiven)
+            if when == When.FAILURE and not kind:
+                self.has_failed = True
+            if kind > self.kinds[when] or kind and kind == self.kinds[when] and member < self.blame[when]:
+                self.kinds[when] = kind
+                self.blame[when] = member
+
+    def unmet(self, when: str) -> int:
+        """0 where what is asked of the group is met, else why not."""
+        return 0 if when == When.FAILURE and self.has_failed else self.kinds[when]
+
+
 class Scheduler:
     """The state of a run, and what is to be done next.
 
@@ -128,6 +162,11 @@ class Scheduler:
         self._rank = [0] * count
         for rank, position in enumerate(order):
             self._rank[position] = rank
+        #: The groups that are waited for; their nodes come after those of the jobs.
+        self._groups: List[_Group] = []
+        for node in range(count, len(graph.dependencies)):
+            self._groups.append(_Group(len(graph.dependencies[node])))
+            self._rank.append(min(self._rank[other] for other, _ in graph.dependents[node]))
         self._ready: List[int] = []
         #: What occupies a slot: the best rank of what follows from it.
         self._in_flight: Dict[int, int] = {}
@@ -370,6 +409,9 @@ class Scheduler:
 
     def _queue(self, position: int) -> None:
         if self._may_start(position):
+            if self.jobs[position].nothing_to_do:
+                self._finish(position, JobStatus.SKIPPED, self.jobs[position].nothing_to_do)
+                return
             self.state[position] = QUEUED
             heapq.heappush(self._ready, self._rank[position])
         else:
@@ -541,29 +583,51 @@ class Scheduler:
 
     def _settle(self) -> None:
         """Tell the dependents of all that became final; what follows becomes final in turn, without recursion."""
+        jobs = len(self.jobs)
         while self._to_settle:
             done = self._to_settle.pop()
+            if done >= jobs:
+                group = self._groups[done - jobs]
+                for other, when in self.graph.dependents[done]:
+                    self._settle_arrow(other, group.unmet(when), group.blame.get(when, done))
+                continue
             status = self.status[done]
             assert status is not None
             given = self._given.get(done)
             as_met = given is not None and given.counts_as_met
             forgiven = self.jobs[done].allow_failure
             for other, when in self.graph.dependents[done]:
-                self._final_dependencies[other] += 1
-                kind = 0 if as_met else _unmet_kind(when, status, forgiven)
-                if not kind:
-                    self._met[other] += 1
-                elif kind > self._unmet_kind[other]:
-                    self._unmet_kind[other] = kind
-                    self._blame[other] = done
-                elif kind == self._unmet_kind[other] and done < self._blame[other]:
-                    self._blame[other] = done
-                if self.state[other] != PENDING:
-                    continue
-                if self._met[other] >= self._needed[other]:
-                    self._handle(other, MET)
-                elif self._final_dependencies[other] == len(self.graph.dependencies[other]):
-                    self._handle(other, UNMET)
+                if other >= jobs:
+                    self._settle_member(other, done, status, as_met, forgiven)
+                else:
+                    self._settle_arrow(other, 0 if as_met else _unmet_kind(when, status, forgiven), done)
+
+    def _settle_member(self, node: int, done: int, status: str, as_met: bool, forgiven: bool) -> None:
+        """A member of a group has ended; with the last one, the group has."""
+        group = self._groups[node - len(self.jobs)]
+        if not as_met:
+            group.count(done, status, forgiven, is_inside(self.graph.ids[done],
+                                                          self.graph.groups[node - len(self.jobs)]))
+        group.left -= 1
+        if not group.left:
+            self._to_settle.append(node)
+
+    def _settle_arrow(self, other: int, kind: int, done: int) -> None:
+        """What a job waits for has ended: so little is met of what it asked."""
+        self._final_dependencies[other] += 1
+        if not kind:
+            self._met[other] += 1
+        elif kind > self._unmet_kind[other]:
+            self._unmet_kind[other] = kind
+            self._blame[other] = done
+        elif kind == self._unmet_kind[other] and done < self._blame[other]:
+            self._blame[other] = done
+        if self.state[other] != PENDING:
+            return
+        if self._met[other] >= self._needed[other]:
+            self._handle(other, MET)
+        elif self._final_dependencies[other] == len(self.graph.dependencies[other]):
+            self._handle(other, UNMET)
 
 
 def _unmet_kind(when: str, status: str, forgiven: bool) -> int:

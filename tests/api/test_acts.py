@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from typing import Any, Callable, Iterator
+from urllib.parse import quote
 
 import pytest
 
@@ -134,6 +135,29 @@ def test_hold_and_release(site: Site) -> None:
     assert site.get("/api/v1/runs/1/jobs/a").json()["held"] == {"who": "operator (token)", "why": "later"}
     assert site.post("/api/v1/applications/app/jobs/a/release").json()["held"] == []
     assert site.post("/api/v1/applications/app/jobs/a/release").status == 409
+
+
+def test_jobs_of_items(site: Site) -> None:
+    site.run([{"id": "a", "for_each": ["x y", "in/é.csv", "?&=#"], "command": "echo out ${item}; test ${#EXECUTIONER_ITEM} -ne 4"},
+              {"id": "b", "command": "true", "dependencies": ["a"]}], code=1, continue_on_error=True)
+    names = [job["job_id"] for job in site.get("/api/v1/runs/1/jobs").json()["jobs"]]
+    assert names[:2] == ["a[x y]", "a[in/é.csv]"] and len(names) == 4
+    for name, text in zip(names, ("x y", "in/é.csv", "?&=#")):
+        where = "/api/v1/runs/1/jobs/" + quote(name, safe="")
+        assert site.get(where).json()["job_id"] == name
+        assert site.get(where + "/attempts/1/output/stdout").body.decode("utf-8") == "out %s\n" % text
+        assert site.post("/api/v1/applications/app/jobs/%s/hold" % quote(name, safe="")).json()["held"] == [name]
+        site.post("/api/v1/applications/app/jobs/%s/release" % quote(name, safe=""))
+    assert site.get("/api/v1/runs/1/graph").json()["dependencies"] == {
+        "b": [{"job": name, "when": "success"} for name in names[:3]]}
+    assert site.post("/api/v1/applications/app/jobs/a/hold", {"why": "later"}).json()["held"] == ["a"]
+    assert site.get("/api/v1/runs/1/jobs/" + quote(names[0], safe="")).json()["held"]["why"] == "later"
+    assert site.post("/api/v1/applications/app/jobs/a/release").json()["held"] == []
+    failed = [job["job_id"] for job in site.get("/api/v1/runs/1/jobs?status=FAILED").json()["jobs"]]
+    assert failed == [names[2]]
+    assert site.post("/api/v1/runs/1/marks", {"jobs": ["a"], "why": "by hand"}).json()["marked"] == failed
+    site.post("/api/v1/runs/1/resume")
+    site.wait(2, "SUCCESS")
 
 
 def test_run_with_a_server_beside_it(site: Site) -> None:

@@ -74,18 +74,20 @@ def orders_of(folder: Path) -> List[Tuple[str, str, str, int]]:
 
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {
-        "nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters"}
+        "nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters", "fan_out"}
     for folder in EXAMPLES.iterdir():
         assert (folder / (folder.name + ".json")).is_file()
 
 
-@pytest.mark.parametrize("name", ["nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters"])
+@pytest.mark.parametrize("name", ["nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters",
+                                  "fan_out"])
 def test_examples_are_valid(name: str, tmp_path: Path) -> None:
     example = Example(name, tmp_path)
     params = ("--param", "region=north") if name == "parameters" else ()
     done = example.call("validate", str(example.file), "--json", *params)
     assert done.returncode == 0, done.stdout.decode()
-    assert json.loads(done.stdout.decode()) == []
+    problems = json.loads(done.stdout.decode())
+    assert [problem["code"] for problem in problems] == (["W108"] if name == "fan_out" else [])
 
 
 def test_nightly_etl(tmp_path: Path) -> None:
@@ -203,6 +205,16 @@ def test_parameters(tmp_path: Path) -> None:
     assert statuses(document) == {"load": "SUCCESS", "archive": "SKIPPED"}
     assert example.output(document, "load") == "Orders of the night: at most 50 rows into out/north\n"
     assert statuses(example.run(0, "--param", "region=south", "--param", "full=true"))["archive"] == "SUCCESS"
+
+
+def test_fan_out(tmp_path: Path) -> None:
+    example = Example("fan_out", tmp_path)
+    document = example.run(0)
+    assert example.output(document, "check[data/north.csv]") == "data/north.csv has 2 rows\n"
+    assert example.output(document, "load[south,2]") == "part 2 of south\n"
+    assert statuses(document)["archive"] == "SKIPPED" and len(document["jobs"]) == 10
+    ran = [job for job, count in attempts(example.run(0, "--only", "load")).items() if count]
+    assert ran == ["load[north,1]", "load[north,2]", "load[south,1]", "load[south,2]"]
 
 
 def wait_for_text(path: Path, words: str = "\n") -> str:
