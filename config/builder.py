@@ -313,19 +313,11 @@ class _JobBuilder:
             never_on_exit_codes=never)
 
     def _checks(self, said: Mapping[str, object], name: str, variables: Mapping[str, str]) -> Tuple[Check, ...]:
-        if name not in said:
+        if not said.get(name):
             return ()
-        checks = []
-        for item in _list(said[name]):
-            check = _as_object(item)
-            params: _Raw = {}
-            for key, value in _as_object(check.get("params", {})).items():
-                if not is_comment(key):
-                    if isinstance(value, str):
-                        value = expand_home(expand(value, variables)[0], variables)
-                    params[key] = value
-            checks.append(Check(str(check["name"]), params))
-        return tuple(checks)
+        from config.checks import expanded_params, named
+        return tuple(Check(check, expanded_params(check, params, variables))
+                     for check, params, _ in named(said[name], ()))
 
 
 def _as_object(value: object) -> _Raw:

@@ -3,23 +3,24 @@
 It says what a file may look like. What needs several values at once (ids, cycles, variables) or the machine
 (folders, programs) only ``validate`` can say.
 """
-from typing import Dict, List
+from typing import TYPE_CHECKING, Dict, List
 
-from config.kinds import MAX_TEXT, Command, Key, Schema, Table
+from config.kinds import DURATION_PATTERN, MAX_TEXT, Command, Key, Schema, Table
 from config.schema import CHECK, FILE, JOB, TABLES
+from jobs.sizes import SIZE_PATTERN
+
+if TYPE_CHECKING:
+    from jobs.checks.parameters import Parameter
 
 __all__ = ["DIALECT", "json_schema"]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: Keys that begin with ``_`` are comments, in every object.
 _COMMENTS: Dict[str, object] = {"^_": True}
-_PARAMETER: Dict[str, Schema] = {
-    "path": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
-    "text": {"type": "string", "maxLength": MAX_TEXT},
-    "integer": {"type": "integer"},
-    "number": {"type": "number"},
-    "boolean": {"type": "boolean"},
-}
+#: In a text with a variable may stand whatever the variable holds.
+_OPEN: Schema = {"type": "string", "pattern": "\\$\\{", "maxLength": MAX_TEXT}
+_TEXT: Schema = {"type": "string", "maxLength": MAX_TEXT}
+_WORDS: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
 
 
 def json_schema() -> Schema:
@@ -69,23 +70,52 @@ def _check() -> Schema:
         assert declaration is not None
         params: Schema = {
             "type": "object",
-            "properties": {one.name: dict(_PARAMETER[one.kind], description=one.help)
-                           for one in declaration.parameters},
+            "properties": {one.name: dict(_parameter(one), description=one.help) for one in declaration.parameters},
             "patternProperties": dict(_COMMENTS),
             "additionalProperties": False,
             "required": [one.name for one in declaration.parameters if one.required],
         }
+        if declaration.one_of:
+            params["oneOf"] = [{"required": [one]} for one in declaration.one_of]
         then: Schema = {"properties": {"params": params}}
-        if params["required"]:
+        if params["required"] or declaration.one_of:
             then["required"] = ["params"]
         cases.append({"if": {"properties": {"name": {"const": name}}, "required": ["name"]}, "then": then})
     schema = _table(CHECK)
     properties = schema["properties"]
     assert isinstance(properties, dict)
-    properties["name"] = {"enum": BUILT_IN.names(), "description": CHECK.by_name["name"].help}
+    # Plugins add others.
+    properties["name"] = {"anyOf": [{"enum": BUILT_IN.names()}, {"type": "string"}],
+                          "description": CHECK.by_name["name"].help}
     properties["params"] = {"type": "object", "description": CHECK.by_name["params"].help}
     schema["allOf"] = cases
     return schema
+
+
+def _parameter(parameter: "Parameter") -> Schema:
+    """What a parameter of a check may be."""
+    kind = parameter.kind
+    bounds: Schema = {name: value for name, value in (("minimum", parameter.minimum), ("maximum", parameter.maximum))
+                      if value is not None}
+    if parameter.choices:
+        return {"anyOf": [{"enum": list(parameter.choices)}, _OPEN]}
+    if kind in ("path", "words", "pattern"):
+        return dict(_WORDS)
+    if kind == "text":
+        return dict(_TEXT)
+    if kind == "command":
+        return {"anyOf": [{"type": "string", "pattern": "\\S", "maxLength": MAX_TEXT},
+                          {"type": "array", "items": _TEXT, "minItems": 1, "prefixItems": [_WORDS]}]}
+    if kind == "boolean":
+        return {"anyOf": [{"type": "boolean"}, {"enum": ["true", "false"]}, _OPEN]}
+    number = dict(bounds, type="integer" if kind == "integer" else "number")
+    if kind in ("duration", "size", "share"):
+        number.setdefault("minimum", 0)
+    from jobs.checks.parameters import PERCENT_PATTERN
+    pattern = {"integer": "^-?[0-9]{1,18}$", "number": "^-?[0-9]{1,18}(\\.[0-9]{1,18})?$",
+               "duration": "^" + DURATION_PATTERN, "size": SIZE_PATTERN,
+               "share": "%s|%s" % (SIZE_PATTERN, PERCENT_PATTERN)}[kind]
+    return {"anyOf": [number, {"type": "string", "pattern": pattern}, _OPEN]}
 
 
 def _condition() -> Schema:

@@ -8,10 +8,10 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from config.problems import Path, Report, kind_of, quoted, shown
 
-__all__ = ["Choice", "Command", "Condition", "Declared", "Duration", "Either", "Flag", "Integer", "Key", "Kind",
-           "ListOf", "MAX_DURATION_S", "MAX_POOL_SLOTS", "MAX_TEXT", "Number", "Object", "Outputs", "Pools", "Probe",
-           "Schema", "Signal", "Switches", "Table", "Text", "Variables", "check_keys", "check_text", "is_comment",
-           "is_identifier", "is_number", "text_bytes"]
+__all__ = ["Checks", "Choice", "Command", "Condition", "DURATION_PATTERN", "Declared", "Duration", "Either", "Flag",
+           "Integer", "Key", "Kind", "ListOf", "MAX_DURATION_S", "MAX_POOL_SLOTS", "MAX_TEXT", "Number", "Object",
+           "Outputs", "Pools", "Probe", "Schema", "Signal", "Switches", "Table", "Text", "Variables", "check_keys",
+           "check_text", "is_comment", "is_identifier", "is_number", "text_bytes"]
 
 #: A JSON Schema, or a part of one.
 Schema = Dict[str, object]
@@ -29,7 +29,7 @@ ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 _ID_STEP = re.compile(r"[^/\[\]]+(?:\[[^\[\]]*\])?")
 _MADE_ID = re.compile(r"[^/\[\]]+(?:\[[^\[\]]*\])?(?:/[^/\[\]]+(?:\[[^\[\]]*\])?)*\Z")
 _NAME_CHARACTERS = ID_CHARACTERS - frozenset(".:-")
-_DURATION_PATTERN = ("(?=.)([0-9]+(\\.[0-9]+)?d)?([0-9]+(\\.[0-9]+)?h)?([0-9]+(\\.[0-9]+)?m)?"
+DURATION_PATTERN = ("(?=.)([0-9]+(\\.[0-9]+)?d)?([0-9]+(\\.[0-9]+)?h)?([0-9]+(\\.[0-9]+)?m)?"
                      "([0-9]+(\\.[0-9]+)?s?)?$")
 _DURATION_HINT = 'write seconds, or text such as "90s", "15m", "1h30m" or "2d"'
 
@@ -324,7 +324,7 @@ class Duration(Kind):
         return {"anyOf": [
             {"type": "number", bound: 0, "maximum": MAX_DURATION_S},
             {"type": "string", "maxLength": 64,
-             "pattern": "^" + ("(?=.*[1-9])" if self.positive else "") + _DURATION_PATTERN}]}
+             "pattern": "^" + ("(?=.*[1-9])" if self.positive else "") + DURATION_PATTERN}]}
 
 
 class Choice(Kind):
@@ -498,13 +498,19 @@ class Switches(Kind):
 
 
 class Checks(Kind):
-    """A list of checks with their parameters."""
+    """A list of checks with their parameters. Which there are is known only with the file's plugins.
+
+    :param before: whether they are asked before the job, which has written nothing then
+    """
 
     what = "a list of checks"
     types = (list,)
 
+    def __init__(self, before: bool) -> None:
+        self.before = before
+
     def check_more(self, value: object, path: Path, report: Report) -> None:
-        """Report unknown checks, and parameters that are unknown, missing or wrong."""
+        """Report what is no check, and parameters of built-in ones that are unknown, missing or wrong."""
         assert isinstance(value, list)
         if not value:
             return
@@ -526,22 +532,27 @@ class Checks(Kind):
                 report.error(here + ("name",), "E103", "must be a string, got %s" % shown(name))
             else:
                 declaration = BUILT_IN.get(name)
-                if declaration is None:
-                    report.error(here + ("name",), "E140", "there is no check %s" % shown(name),
-                                 report.suggestions.hint(name, BUILT_IN.names())
-                                 or "there are: " + ", ".join(BUILT_IN.names()))
-                elif isinstance(params, dict):
+                if declaration is not None and declaration.only_after and self.before:
+                    report.error(here + ("name",), "E154", "%s looks at what the job wrote, and before it there is "
+                                 "nothing" % name, "put it into post_checks")
+                if isinstance(params, dict):
                     given = {key: one for key, one in params.items() if not is_comment(key)}
-                    for key, message in declaration.problems(given):
-                        at = here + ("params", key) if key in given else here
-                        report.error(at, "E141", message)
-                    for key, one in given.items():
-                        if isinstance(one, str):
-                            check_text(one, here + ("params", key), report)
+                    if declaration is not None:
+                        known = [one.name for one in declaration.parameters]
+                        for key, message in declaration.problems(given, is_whole=False):
+                            at = here + ("params", key) if key in given else here
+                            hint = report.suggestions.hint(key, known) if key not in known else ""
+                            report.error(at, "E141", message, hint, at_key=bool(hint))
+                    _check_texts(given, here + ("params",), report)
 
     def schema(self) -> Schema:
         """An array of checks, each with the parameters that it takes."""
-        return {"type": "array", "items": {"$ref": "#/$defs/check"}}
+        from jobs.checks.registry import BUILT_IN
+        itself: Schema = {"$ref": "#/$defs/check"}
+        if not self.before:
+            return {"type": "array", "items": itself}
+        after = [name for name in BUILT_IN.names() if getattr(BUILT_IN.get(name), "only_after", False)]
+        return {"type": "array", "items": {"allOf": [itself, {"properties": {"name": {"not": {"enum": after}}}}]}}
 
 
 class Condition(Kind):

@@ -19,9 +19,9 @@ _REFERENCE = re.compile(r"\$\{jobs\.([^{}$]*)\}")
 _PARTS = re.compile(r"([^{}$]+)\.outputs\.([A-Za-z_][A-Za-z0-9_]*)\Z")
 _FORM = "write ${jobs.ID.outputs.NAME}"
 #: Keys of a job in which references are replaced.
-_REPLACED = ("command", "env_variables", "working_dir", "stdin")
+_REPLACED = ("command", "env_variables", "working_dir", "stdin", "pre_checks", "post_checks")
 #: Keys in which they are not, although one might think so.
-_NOT_REPLACED = ("description", "run_if", "pre_checks", "post_checks", "runbook")
+_NOT_REPLACED = ("description", "run_if", "runbook")
 #: Keys of the file in which they are not.
 _TOP = ("env_variables", "working_dir", "log_dir", "metrics_textfile")
 

@@ -175,8 +175,8 @@ class _Surroundings:
             self._check_condition(condition, variables, place(job, "run_if", path))
         for name in ("pre_checks", "post_checks"):
             checks = effective(job, self.defaults, name)
-            if isinstance(checks, list):
-                self._check_parameters(checks, variables, place(job, name, path))
+            if checks:
+                self._check_checks(checks, variables, place(job, name, path))
 
     def _check_condition(self, value: object, variables: Mapping[str, str], path: Path) -> None:
         from config.conditions import texts
@@ -184,16 +184,12 @@ class _Surroundings:
             self._tell_missing([one for one in self._missing(text, variables) if not one.startswith("EXECUTIONER_")],
                                where)
 
-    def _check_parameters(self, checks: List[object], variables: Mapping[str, str], path: Path) -> None:
-        for index, item in enumerate(checks):
-            params = item.get("params") if isinstance(item, dict) else None
-            if isinstance(params, dict):
-                for name, value in params.items():
-                    if isinstance(value, str) and "${" in value:
-                        # What each attempt is given is not known before it starts.
-                        missing = [one for one in self._missing(value, variables)
-                                   if not one.startswith("EXECUTIONER_")]
-                        self._tell_missing(missing, path + (index, "params", name))
+    def _check_checks(self, checks: object, variables: Mapping[str, str], path: Path) -> None:
+        from config.checks import check_expanded, check_names, missing_variables
+        check_names(checks, path, (), self.report)
+        for name, where in missing_variables(checks, path, variables):
+            self._tell_missing([name], where)
+        check_expanded(checks, path, variables, self.report)
 
     def check_programs(self, jobs: _Jobs, names: Set[str], folders: Folders) -> None:
         """Warn of programs that are not found, each once."""

@@ -8,6 +8,8 @@ from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
 from config.kinds import Duration, Kind, Schema, Text
 from config.problems import Path, Report, shown
+from jobs.sizes import SIZE_PATTERN, parse_size
+
 __all__ = ["DeadlineTime", "Destination", "Size", "Subject", "SUBJECT_NAMES", "addresses", "check_upkeep",
            "clock_minutes", "destination_problem", "destinations", "joined", "notification_rules", "upkeep_secrets"]
 
@@ -16,8 +18,6 @@ _Raw = Mapping[str, object]
 #: What a subject may name in braces.
 SUBJECT_NAMES = ("application", "cause", "host", "jobs", "run_id", "status")
 _SCHEMES = ("mailto:", "http://", "https://", "command:")
-_SIZE_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([KMGT]?)(?:iB|B)?\Z")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])\Z")
 _ADDRESS = re.compile(r"[^\s,@<>\"()\[\]\\:;]+(@[^\s,@<>\"()\\;]+)?\Z")
 _HOST = re.compile(r"https?://[^\s/?#]+")
@@ -82,15 +82,12 @@ class Size(Kind):
     @staticmethod
     def size_bytes(value: object) -> Optional[int]:
         """Bytes of a size as a file gives it; None where it is none."""
-        if isinstance(value, (int, float)):
-            return int(value) if value == value and abs(value) < 1 << 62 else -1
-        match = _SIZE.match(value) if isinstance(value, str) else None
-        return int(float(match.group(1)) * _SIZE_UNITS[match.group(2)]) if match else None
+        return parse_size(value)
 
     def schema(self) -> Schema:
         """A number, or a text with a unit."""
         return {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1 << 60},
-                          {"type": "string", "pattern": "^" + _SIZE.pattern.replace("\\Z", "$")}]}
+                          {"type": "string", "pattern": SIZE_PATTERN}]}
 
 
 class DeadlineTime(Kind):

@@ -8,7 +8,7 @@ several values at once stands in ``config/rules.py``.
 from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, Iterator, List, Mapping, Optional, Set, Tuple
 
 from config import rules
-from config.kinds import ID_CHARACTERS, Kind, Variables, check_keys, is_comment
+from config.kinds import ID_CHARACTERS, Checks, Kind, Variables, check_keys, is_comment
 from config.problems import Path, Report, kind_of, shown
 from config.schema import DEFAULTS, DEPENDENCY, FILE, JOB, MAX_JOBS
 
@@ -157,6 +157,8 @@ def _keep(good: _Raw, name: str, item: object, kind: Kind, path: Path, report: R
     elif isinstance(item, list) and name == "dependencies":
         # The others are still looked at, so that all is told in one pass; None keeps their numbers.
         good[name] = [one if _is_dependency(one) else None for one in item]
+    elif isinstance(item, list) and isinstance(kind, Checks):
+        good[name] = [one if isinstance(one, dict) else None for one in item]
     elif isinstance(item, dict) and name == "defaults":
         good[name] = {one: value for one, value in item.items()
                       if one in DEFAULTS.by_name and DEFAULTS.by_name[one].kind.is_clean(value)}

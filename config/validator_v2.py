@@ -56,8 +56,8 @@ JobConfig = TypedDict("JobConfig", {
 def validate_job_config(job: object) -> List[str]:
     """Everything that is wrong with one job, a sentence each; an empty list where nothing is.
 
-    What only a whole file can tell is left out: whether dependencies exist, and cycles. So is the machine: folders
-    and programs. A missing ``timeout`` is no error, since the file's default holds.
+    What only a whole file can tell is left out: whether dependencies exist, cycles, and checks of plugins. So is the
+    machine: folders and programs. A missing ``timeout`` is no error, since the file's default holds.
 
     :param job: a ``JobConfig``, right or wrong
     """
@@ -67,6 +67,10 @@ def validate_job_config(job: object) -> List[str]:
     check_own_dependencies(good, {}, path, report)
     check_join(good, {}, path, report)
     check_exit_codes(good, {}, path, report)
+    for name in ("pre_checks", "post_checks"):
+        if good.get(name):
+            from config.checks import check_names
+            check_names(good[name], path + (name,), (), report)
     own = good.get("env_variables")
     if isinstance(own, dict) and own:
         from config.environment import Environment

@@ -230,7 +230,7 @@ class History:
                 "INSERT INTO jobs (run_id, position, job_id, description, allow_failure, recovery, status, reason, "
                 "attempts) VALUES (?, ?, ?, ?, ?, ?, 'PENDING', '', 0)",
                 [(run_id, position, storable(job.id), storable(job.description), int(job.allow_failure),
-                  recovery_text(job, pipeline.secret_values))
+                  recovery_text(job, pipeline.secret_values, pipeline.environment, os.environ))
                  for position, job in enumerate(pipeline.jobs)])
             if settled:
                 ended = database.executemany(_END_JOB, [_job_values(run_id, event) for event in settled.values()])

@@ -9,6 +9,7 @@ import time
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from db.history import History
+from jobs.checks.asking import checks_of_attempt
 from jobs.checks.result import CheckContext
 from jobs.checks.runner import failure_reason, run_check
 from jobs.events import AttemptEnded, JobEnded, RunEnded
@@ -18,10 +19,12 @@ from jobs.keeper.record import RecordedRun, is_keeper_alive, read_record
 from jobs.locks import FileLock
 from jobs.models import FINAL_STATUSES, AttemptOutcome, AttemptRecord, JobRecord, JobStatus, RunRecord, RunStatus
 from jobs.outcomes import apply_skip_codes
-from jobs.outputs import read_outputs
+from jobs.outputs import read_outputs, told_by
 from jobs.orphans import end_survivors, stop_keeper
+from jobs.placeholders import expand_text
 from jobs.reconcile import OpenAttempt, OpenJob, Reconciled, Recorded, reconcile
 from jobs.recovery import Recovery, recovery_of
+from jobs.run_context import attempt_variables, run_variables
 
 __all__ = ["is_anything_running", "is_runner_alive", "settle", "true_jobs", "true_run", "verdict"]
 
@@ -76,7 +79,8 @@ def _verdict(history: History, run: RunRecord, makes_checks: bool) -> Optional[R
                                 one.started_at or None)
                 for token, one in keeper.record.attempts.items()}
     closed = [job for job in jobs if job.status in FINAL_STATUSES]
-    open_jobs = [_open_job(job, attempts.get(job.position, []), run, recorded, keeper.is_known, makes_checks)
+    told = _Told(history, run)
+    open_jobs = [_open_job(job, attempts.get(job.position, []), run, recorded, keeper.is_known, makes_checks, told)
                  for job in jobs if job.status not in FINAL_STATUSES]
     return reconcile(run.run_id, open_jobs, recorded, keeper.is_alive, boot_id(), [job.status for job in closed],
                      [job.allow_failure for job in closed], time.time())
@@ -189,7 +193,7 @@ def _keeper(path: str, is_needed: bool = False) -> _Keeper:
 
 
 def _open_job(job: JobRecord, attempts: List[AttemptRecord], run: RunRecord, recorded: Dict[str, Recorded],
-              is_record_known: bool, makes_checks: bool) -> OpenJob:
+              is_record_known: bool, makes_checks: bool, told: "_Told") -> OpenJob:
     found = OpenJob(job.position, job.job_id, allow_failure=job.allow_failure)
     ended = [attempt for attempt in attempts if attempt.status in FINAL_STATUSES]
     found.attempts = len(ended)
@@ -203,7 +207,7 @@ def _open_job(job: JobRecord, attempts: List[AttemptRecord], run: RunRecord, rec
             kept = recovery_of(job.recovery)
             apply_skip_codes(known.outcome, kept.skip_exit_codes)
             if known.outcome.status == JobStatus.SUCCESS:
-                _check(found, kept, makes_checks)
+                _check(found, kept, makes_checks, run, last, told)
                 _take_outputs(found, kept, last.stdout_path)
     elif ended:
         last = ended[-1]
@@ -213,20 +217,48 @@ def _open_job(job: JobRecord, attempts: List[AttemptRecord], run: RunRecord, rec
     return found
 
 
+class _Told:
+    """What the jobs of a run told others, asked of the history where somebody wants to know."""
+
+    def __init__(self, history: History, run: RunRecord) -> None:
+        self._history = history
+        self._run = run
+        self._outputs: Optional[Dict[str, Dict[str, str]]] = None
+
+    def lookup(self, name: str) -> Optional[str]:
+        """What a placeholder stands for, where it is about what a job told, and that is known."""
+        job_id, output = told_by(name)
+        if self._outputs is None:
+            self._outputs = self._history.outputs(self._run.run_id)
+        return self._outputs.get(job_id, {}).get(output)
+
+
+def _outputs_path(stdout_path: str) -> str:
+    """Where an attempt tells others; beside the file of its output."""
+    return os.path.splitext(stdout_path)[0] + ".outputs"
+
+
 def _take_outputs(job: OpenJob, known: Recovery, stdout_path: str) -> None:
-    """Take what the attempt told others; its file lies beside that of its output."""
+    """Take what the attempt told others."""
     if known.outputs and job.is_checked and not job.check_failure:
         try:
-            job.told = read_outputs(os.path.splitext(stdout_path)[0] + ".outputs", known.outputs)
+            job.told = read_outputs(_outputs_path(stdout_path), known.outputs)
         except JobExecutionError as error:
             job.check_failure = error.message
 
 
-def _check(job: OpenJob, known: Recovery, makes_checks: bool) -> None:
+def _check(job: OpenJob, known: Recovery, makes_checks: bool, run: RunRecord, attempt: AttemptRecord,
+           told: _Told) -> None:
     """Make the checks that the dead runner did not come to."""
     if known.post_checks is not None and not known.post_checks:
         return
     job.is_checked = makes_checks and known.post_checks is not None
     if job.is_checked and known.post_checks is not None:
-        context = CheckContext(known.working_dir)
-        job.check_failure = failure_reason([run_check(check, context) for check in known.post_checks])
+        environment = dict(os.environ)
+        environment.update(known.environment)
+        environment.update(run_variables(run.run_id, run.application, run.log_dir, run.started_at or 0.0))
+        environment.update(attempt_variables(job.job_id, attempt.attempt, _outputs_path(attempt.stdout_path)))
+        context = CheckContext(expand_text(known.working_dir, told.lookup), environment, attempt.stdout_path,
+                               attempt.stderr_path)
+        checks = checks_of_attempt(known.post_checks, context, told.lookup)
+        job.check_failure = failure_reason([run_check(check, context) for check in checks])

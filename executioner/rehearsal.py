@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
+from jobs.checks.result import CheckContext
 from jobs.checks.runner import Checked
 from jobs.engine import Engine
 from jobs.events import AttemptStarted, Event, JobEnded
@@ -61,7 +62,7 @@ class _PassingChecks:
     def __init__(self) -> None:
         self._answered: List[Checked] = []
 
-    def submit(self, ticket: str, checks: Sequence[Check], working_dir: str, environment: Mapping[str, str]) -> None:
+    def submit(self, ticket: str, checks: Sequence[Check], context: CheckContext) -> None:
         """Pass."""
         self._answered.append(Checked(ticket, []))
 

@@ -2,14 +2,15 @@
 import copy
 import os
 import re
-from typing import Dict, Mapping, Optional
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
+from jobs.checks.result import CheckContext
 from jobs.events import AttemptIntended
-from jobs.models import Job, Pipeline
-from jobs.outputs import read_outputs
+from jobs.models import Check, Job, Pipeline
+from jobs.outputs import read_outputs, told_by
 from jobs.placeholders import expand_command, expand_text
 from jobs.ports import AttemptStart
-from jobs.run_context import RunContext, attempt_token
+from jobs.run_context import RunContext, attempt_token, attempt_variables, run_environment
 
 __all__ = ["AttemptMaker", "file_stem"]
 
@@ -60,23 +61,32 @@ class AttemptMaker:
         environment = dict(job.environment)
         if self._outputs:
             job = self._told(job, environment)
-        environment["EXECUTIONER_JOB_ID"] = job.id
-        environment["EXECUTIONER_ATTEMPT"] = str(attempt)
-        environment["EXECUTIONER_OUTPUT"] = self._path(position, attempt, "outputs")
+        environment.update(attempt_variables(job.id, attempt, self._path(position, attempt, "outputs")))
         return AttemptStart(self.token(position, attempt), job, attempt, environment,
                             self._name(position, attempt, "out"), self._name(position, attempt, "err"),
                             limit_s, limit_reason, not (job.post_checks or job.outputs))
 
-    def variables(self, job: Job) -> Dict[str, str]:
-        """All variables of a job, for what looks at files and conditions in its stead."""
-        environment = dict(self._pipeline.environment)
+    def questions(self, position: int, attempt: int, checks: Sequence[Check],
+                  is_after: bool) -> Tuple[List[Check], CheckContext]:
+        """Checks as they are to be asked, and where: in the job's folder, with all variables of the attempt.
+
+        :param is_after: whether the attempt has ended, and its output is there
+        """
+        job = self._pipeline.jobs[position]
+        environment = run_environment(self._pipeline, self._run)
         environment.update(job.environment)
         if self._outputs:
             for name in job.environment:
                 environment[name] = expand_text(environment[name], self._lookup)
-        return environment
+        environment.update(attempt_variables(job.id, attempt, self._path(position, attempt, "outputs")))
+        context = CheckContext(self._working_dir(job), environment)
+        if is_after:
+            context.stdout_path = self._path(position, attempt, "out")
+            context.stderr_path = self._path(position, attempt, "err")
+        from jobs.checks.asking import checks_of_attempt
+        return checks_of_attempt(checks, context, self._lookup), context
 
-    def working_dir(self, job: Job) -> str:
+    def _working_dir(self, job: Job) -> str:
         """The folder of a job, with what others told put in its place."""
         return os.path.join(self._pipeline.working_dir, expand_text(job.working_dir, self._lookup))
 
@@ -98,7 +108,7 @@ class AttemptMaker:
         environment.update(variables)
         told = copy.copy(job)
         told.command = command
-        told.working_dir = self.working_dir(job)
+        told.working_dir = self._working_dir(job)
         if job.stdin_path:
             told.stdin_path = os.path.join(told.working_dir, expand_text(job.stdin_path, self._lookup))
         if job.stdin_text is not None:
@@ -107,9 +117,7 @@ class AttemptMaker:
 
     def _lookup(self, name: str) -> Optional[str]:
         """What a placeholder stands for, where it is about what a job told, and that is known."""
-        if not name.startswith("jobs."):
-            return None
-        job_id, _, output = name[len("jobs."):].rpartition(".outputs.")
+        job_id, output = told_by(name)
         return self._outputs.get(job_id, {}).get(output)
 
     def _name(self, position: int, attempt: int, ending: str) -> str:

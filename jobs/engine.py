@@ -202,8 +202,9 @@ class Engine:
         return ""
 
     def _check(self, token: str, checks: Sequence[Check]) -> None:
-        job = self._pipeline.jobs[position_and_attempt(token)[0]]
-        self._checks.submit(token, checks, self._attempts.working_dir(job), self._attempts.variables(job))
+        position, attempt = position_and_attempt(token)
+        asked, context = self._attempts.questions(position, attempt, checks, self._scheduler.in_postcheck(position))
+        self._checks.submit(token, asked, context)
 
     def _absorb_check(self, checked: Checked, now: float) -> None:
         position, _ = position_and_attempt(checked.ticket)

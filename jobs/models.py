@@ -10,7 +10,7 @@ from jobs.exceptions import InternalError
 __all__ = [
     "AttemptOutcome", "AttemptRecord", "Check", "Dependency", "EventRecord", "FAILURE_STATUSES", "FINAL_STATUSES",
     "Deadline", "Job", "JobRecord", "JobResult", "JobStatus", "MailServer", "NOTIFY_ON", "NotificationRule",
-    "OverlapPolicy", "Pipeline", "Retention", "RetryPolicy", "RunRecord", "RunStatus", "StopReason", "When",
+    "OverlapPolicy", "Pipeline", "Plugin", "Retention", "RetryPolicy", "RunRecord", "RunStatus", "StopReason", "When",
 ]
 
 
@@ -108,11 +108,22 @@ class Dependency:
 
 
 @dataclass
+class Plugin:
+    """A Python file that adds checks."""
+
+    name: str
+    #: Absolute.
+    path: str
+
+
+@dataclass
 class Check:
     """A named check with its parameters, before or after a job."""
 
     name: str
     params: Dict[str, Any] = field(default_factory=dict)
+    #: Where it comes from; None = it is built in.
+    plugin: Optional[Plugin] = None
 
 
 @dataclass

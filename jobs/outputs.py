@@ -1,15 +1,21 @@
 """What a job tells those that depend on it: lines ``NAME=value`` that it writes to ``$EXECUTIONER_OUTPUT``."""
 import os
 import stat
-from typing import Dict, Sequence
+from typing import Dict, Sequence, Tuple
 
 from jobs.exceptions import JobExecutionError
 
-__all__ = ["MAX_OUTPUT_BYTES", "read_outputs"]
+__all__ = ["MAX_OUTPUT_BYTES", "read_outputs", "told_by"]
 
 #: More is no message to another job but a file, and should be one.
 MAX_OUTPUT_BYTES = 1 << 20
 _VALUE_BYTES_MOST = 128 * 1024 - 1
+
+
+def told_by(name: str) -> Tuple[str, str]:
+    """Job and output that a placeholder (``jobs.ID.outputs.NAME``) is about; ("", "") where it is about another."""
+    job_id, dot, output = name.rpartition(".outputs.")
+    return (job_id[len("jobs."):], output) if dot and name.startswith("jobs.") else ("", "")
 
 
 def read_outputs(path: str, names: Sequence[str]) -> Dict[str, str]:

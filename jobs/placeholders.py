@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple, Union
 if TYPE_CHECKING:
     from typing import Match
 
-__all__ = ["PLACEHOLDER", "Lookup", "expand_command", "expand_text", "placeholders"]
+__all__ = ["PLACEHOLDER", "Lookup", "expand_command", "expand_text", "expand_values", "placeholders"]
 
 #: The names that are ours, as against variables of the environment (which have no dot; ``item`` is ours as well).
 PLACEHOLDER = re.compile(r"\$\{(params\.[A-Za-z_][A-Za-z0-9_]*|item(?:\.[A-Za-z_][A-Za-z0-9_]*)?"
@@ -36,6 +36,21 @@ def expand_text(text: str, lookup: Lookup) -> str:
         return match.group(0) if found is None else found
 
     return PLACEHOLDER.sub(value, text)
+
+
+def expand_values(value: object, expand: Callable[[str], str], but: str = "") -> object:
+    """A copy of a JSON value with every text in it expanded, at any depth; keys stay.
+
+    :param but: the key whose text stays as well
+    """
+    if isinstance(value, str):
+        return expand(value)
+    if isinstance(value, list):
+        return [expand_values(item, expand, but) for item in value]
+    if isinstance(value, dict):
+        return {name: item if name == but and isinstance(item, str) else expand_values(item, expand, but)
+                for name, item in value.items()}
+    return value
 
 
 def expand_command(command: _Command, lookup: Lookup, variable_prefix: str,

@@ -6,7 +6,8 @@ from jobs.exceptions import InternalError
 from jobs.models import Pipeline
 from jobs.times import utc_text
 
-__all__ = ["RunContext", "attempt_token", "position_and_attempt", "run_environment"]
+__all__ = ["RunContext", "attempt_token", "attempt_variables", "position_and_attempt", "run_environment",
+           "run_variables"]
 
 
 @dataclass
@@ -39,8 +40,19 @@ def position_and_attempt(token: str) -> Tuple[int, int]:
 def run_environment(pipeline: Pipeline, run: RunContext) -> Dict[str, str]:
     """The variables that every job of the run sees."""
     environment = dict(pipeline.environment)
-    environment["EXECUTIONER_RUN_ID"] = str(run.run_id)
-    environment["EXECUTIONER_APPLICATION"] = pipeline.application
-    environment["EXECUTIONER_LOG_DIR"] = run.output_dir
-    environment["EXECUTIONER_RUN_STARTED"] = utc_text(run.started_at)
+    environment.update(run_variables(run.run_id, pipeline.application, run.output_dir, run.started_at))
     return environment
+
+
+def run_variables(run_id: int, application: str, output_dir: str, started_at: float) -> Dict[str, str]:
+    """What we tell every job of a run in variables.
+
+    :param started_at: epoch seconds
+    """
+    return {"EXECUTIONER_RUN_ID": str(run_id), "EXECUTIONER_APPLICATION": application,
+            "EXECUTIONER_LOG_DIR": output_dir, "EXECUTIONER_RUN_STARTED": utc_text(started_at)}
+
+
+def attempt_variables(job_id: str, attempt: int, outputs_path: str) -> Dict[str, str]:
+    """What we tell an attempt in variables."""
+    return {"EXECUTIONER_JOB_ID": job_id, "EXECUTIONER_ATTEMPT": str(attempt), "EXECUTIONER_OUTPUT": outputs_path}

@@ -11,10 +11,13 @@ CONDITION = "run_if"
 
 @dataclass
 class CheckContext:
-    """Where a check runs: the job's folder and its variables."""
+    """Where a check runs: the job's folder and its variables, and after the job what its attempt wrote."""
 
     working_dir: str
     environment: Dict[str, str] = field(default_factory=dict)
+    #: Files of the attempt's output; "" = there is none yet.
+    stdout_path: str = ""
+    stderr_path: str = ""
 
     def path(self, text: str) -> str:
         """A path as the job sees it: relative ones begin at its working folder."""

@@ -8,12 +8,13 @@ import os
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Deque, Dict, List, Mapping, Optional, Sequence, Set
+from typing import TYPE_CHECKING, Deque, Dict, List, Optional, Sequence, Set
 
 from jobs.checks.result import CONDITION, CheckContext, CheckResult
 from jobs.compat import Protocol
 from jobs.exceptions import ExecutionerError
 from jobs.models import Check
+from jobs.times import parse_duration
 
 if TYPE_CHECKING:
     import threading
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from jobs.checks.registry import Registry
 
 __all__ = ["CHECK_TIMEOUT_S", "CheckRunner", "CheckService", "Checked", "InlineCheckRunner", "failure_reason",
-           "run_check"]
+           "run_check", "time_limit_s"]
 
 #: Seconds that one check may take.
 CHECK_TIMEOUT_S = 60.0
+#: Seconds by which one with a timeout of its own may pass it.
+_LONGER_S = 10.0
 _THREADS = 4
 
 
@@ -44,8 +47,7 @@ class Checked:
 class CheckService(Protocol):
     """What the engine needs: hand in a job's checks, be woken, take the answers."""
 
-    def submit(self, ticket: str, checks: Sequence[Check], working_dir: str,
-               environment: Mapping[str, str]) -> None:
+    def submit(self, ticket: str, checks: Sequence[Check], context: CheckContext) -> None:
         """Have the checks run, all of them, in order. The ticket comes back with the answers."""
 
     def take(self) -> List[Checked]:
@@ -73,18 +75,29 @@ def run_check(check: Check, context: CheckContext, registry: "Optional[Registry]
     if check.name == CONDITION:
         from jobs.checks.conditions import ask
         return ask(check.params["condition"], context)
-    declaration = registry.get(check.name)
-    if declaration is None:
-        return CheckResult(check.name, False, "no such check; there are %s" % ", ".join(registry.names()))
-    problems = declaration.problems(check.params)
-    if problems:
-        return CheckResult(check.name, False, problems[0][1])
     try:
-        return declaration.function(context, **check.params)
+        if check.plugin is not None:
+            from jobs.checks.plugins import ask_plugin
+            return ask_plugin(check, context)
+        declaration = registry.get(check.name)
+        if declaration is None:
+            return CheckResult(check.name, False, "no such check; there are %s" % ", ".join(registry.names()))
+        problems = declaration.problems(check.params)
+        if problems:
+            name, message = problems[0]
+            return CheckResult(check.name, False, "%s %s" % (name, message) if message.startswith("must") else message)
+        return declaration.function(context, **declaration.values(check.params))
     except ExecutionerError as error:
         return CheckResult(check.name, False, error.message)
-    except Exception as error:  # noqa: BLE001 - plugins are the code of others: whatever they raise means "no"
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong in a check means "no"
         return CheckResult(check.name, False, "the check raised %s: %s" % (type(error).__name__, error))
+
+
+def time_limit_s(check: Check, usual_s: float) -> float:
+    """Seconds after which a check is given up: later than by its own ``timeout``, where it has one."""
+    own = check.params.get("timeout") if check.plugin is None else None
+    seconds = parse_duration(own) if isinstance(own, str) else own
+    return max(usual_s, seconds + _LONGER_S) if isinstance(seconds, (int, float)) else usual_s
 
 
 class _Ticket:
@@ -104,10 +117,8 @@ class InlineCheckRunner:
         self._registry = registry
         self._answered: List[Checked] = []
 
-    def submit(self, ticket: str, checks: Sequence[Check], working_dir: str,
-               environment: Mapping[str, str]) -> None:
+    def submit(self, ticket: str, checks: Sequence[Check], context: CheckContext) -> None:
         """Run the checks now."""
-        context = CheckContext(working_dir, dict(environment))
         self._answered.append(Checked(ticket, [run_check(check, context, self._registry) for check in checks]))
 
     def take(self) -> List[Checked]:
@@ -148,8 +159,7 @@ class CheckRunner:
         self._watchdog: Optional[threading.Thread] = None
         self._changed: Optional[threading.Condition] = None
 
-    def submit(self, ticket: str, checks: Sequence[Check], working_dir: str,
-               environment: Mapping[str, str]) -> None:
+    def submit(self, ticket: str, checks: Sequence[Check], context: CheckContext) -> None:
         """Have the checks run, all of them, in order."""
         import threading
 
@@ -157,7 +167,7 @@ class CheckRunner:
             self._changed = threading.Condition()
         with self._changed:
             self._pending += 1
-            self._queue.append(_Ticket(ticket, checks, CheckContext(working_dir, dict(environment))))
+            self._queue.append(_Ticket(ticket, checks, context))
             self._staff()
             self._changed.notify_all()
 
@@ -178,6 +188,8 @@ class CheckRunner:
         """End the threads; one that is inside a check is left behind, and nothing wakes the loop any more."""
         if self._changed is None:
             return
+        from jobs.checks.commands import end_all
+        end_all()
         with self._changed:
             self._closed = True
             self._queue.clear()
@@ -227,8 +239,8 @@ class CheckRunner:
                 with changed:
                     if self._running.get(me) is not ticket:
                         return
-                    self._deadlines[me] = time.monotonic() + self._timeout_s
                     check = ticket.checks[len(ticket.results)]
+                    self._deadlines[me] = time.monotonic() + time_limit_s(check, self._timeout_s)
                     changed.notify_all()
                 result = run_check(check, ticket.context, self._registry)
                 with changed:
@@ -258,8 +270,9 @@ class CheckRunner:
         del self._deadlines[worker]
         ticket = self._running.pop(worker)
         self._workers.discard(worker)
-        name = ticket.checks[len(ticket.results)].name
-        ticket.results.append(CheckResult(name, False, "timed out after %g s" % self._timeout_s))
+        check = ticket.checks[len(ticket.results)]
+        ticket.results.append(CheckResult(check.name, False, "timed out after %g s" % (
+            time_limit_s(check, self._timeout_s))))
         if len(ticket.results) == len(ticket.checks):
             self._answer(ticket)
         else:

@@ -41,7 +41,7 @@ class Loop:
         raise OSError("broken")
 
     def submit(self, ticket: str, *names: str) -> None:
-        self.runner.submit(ticket, [Check(name) for name in names], "/work", {})
+        self.runner.submit(ticket, [Check(name) for name in names], CheckContext("/work"))
 
     def answers(self, count: int) -> Dict[str, Checked]:
         found: List[Checked] = []
@@ -71,7 +71,7 @@ def test_all_checks_of_a_ticket_in_order(loop: Loop, tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"ORA-00001: dup\n")
     assert loop.runner.take() == [] and loop.runner.pending() == 0
     loop.runner.submit("t1", [Check("passes"), Check("check_file_exists", {"path": "no"}), Check("raises"),
-                              Check("check_no_ora_errors", {"log_file": "log"})], str(tmp_path), {"A": "b"})
+                              Check("check_no_ora_errors", {"log_file": "log"})], CheckContext(str(tmp_path), {"A": "b"}))
     assert loop.runner.pending() == 1
     checked = loop.answers(1)["t1"]
     assert [result.passed for result in checked.results] == [True, False, False, False] and not checked.passed
@@ -170,12 +170,12 @@ def test_where_no_thread_can_be_started_the_checks_fail(loop: Loop, monkeypatch:
 
 def test_inline_answers_at_once(tmp_path: Path) -> None:
     runner: CheckService = InlineCheckRunner()
-    runner.submit("t", [Check("check_file_exists", {"path": str(tmp_path)})], "/", {})
+    runner.submit("t", [Check("check_file_exists", {"path": str(tmp_path)})], CheckContext("/"))
     assert runner.pending() == 1
     checked, = runner.take()
     assert checked.ticket == "t" and not checked.passed
     assert runner.take() == [] and runner.pending() == 0
-    runner.submit("u", [], "/", {})
+    runner.submit("u", [], CheckContext("/"))
     runner.close()
     assert runner.take() == []
     runner = CheckRunner()

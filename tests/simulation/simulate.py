@@ -216,7 +216,7 @@ class SimulatedChecks:
         self.decide = decide
         self.verdicts = []
 
-    def submit(self, ticket, checks, working_dir, environment):
+    def submit(self, ticket, checks, context):
         passed = self.decide()
         self.verdicts.append(Checked(ticket, [CheckResult(checks[0].name, passed, "" if passed else "as decided")]))
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from jobs.checks import files
-from jobs.checks.registry import BUILT_IN, CheckDeclaration, Parameter
+from jobs.checks.parameters import Parameter
+from jobs.checks.registry import BUILT_IN, CheckDeclaration
 from jobs.checks.result import CheckContext, CheckResult
 from jobs.checks.runner import run_check
 from jobs.models import Check
@@ -108,7 +109,10 @@ def test_what_cannot_be_read_fails_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_parameters_are_declared_and_checked() -> None:
-    assert BUILT_IN.names() == ["check_file_exists", "check_no_ora_errors", "check_no_ora_or_sp2_errors"]
+    assert BUILT_IN.names() == [
+        "check_command", "check_disk_free", "check_file_exists", "check_file_newer_than", "check_file_not_empty",
+        "check_no_ora_errors", "check_no_ora_or_sp2_errors", "check_output_contains", "check_output_lacks",
+        "check_port_open"]
     check = BUILT_IN.get("check_file_exists")
     assert check is not None
     assert check.problems({"path": "a"}) == []

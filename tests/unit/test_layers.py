@@ -34,9 +34,10 @@ HEAVY = frozenset((
     "textwrap", "threading", "unittest", "urllib", "uuid", "xml", "zipfile",
 ))
 #: The wall clock is asked for in few places; everything that is measured uses the monotonic one. The keeper, which has
-#: no clock to be given, stamps what it records; so do acts on a run; the command line shows what time it is.
+#: no clock to be given, stamps what it records; so do acts on a run; how old a file is is asked by the wall's; the command
+#: line shows what time it is.
 WALL_CLOCK = ("jobs/exceptions.py", "jobs/system.py", "jobs/keeper/loop.py", "jobs/keeper/nursery.py", "db/acts.py",
-              "db/truth.py", "executioner/")
+              "db/truth.py", "jobs/checks/files.py", "executioner/")
 
 
 class Import(NamedTuple):

@@ -1,0 +1,94 @@
+"""Checks before and after a job, with the real command."""
+import os
+import signal
+import subprocess
+import time
+from typing import Any, Dict
+
+from cli_case import Case
+
+
+def by_id(document: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
+    """Each job of the document."""
+    return {job["job_id"]: job for job in document["jobs"]}
+
+
+def check(name: str, **params: object) -> Dict[str, object]:
+    """A check as a file has it."""
+    return {"name": name, "params": params}
+
+
+def test_checks_see_the_attempt(case: Case) -> None:
+    case.file("table", "rows\n")
+    case.jobs(
+        {"id": "good", "command": "echo $MODE loaded; echo careful >&2", "env_variables": {"MODE": "it's $(full)"},
+         "pre_checks": [check("check_command", command="test \"$MODE\" = \"it's \\$(full)\" && test -s table"),
+                        check("check_disk_free", min_free="1K"), check("check_file_not_empty", path="tab*")],
+         "post_checks": [check("check_output_contains", text="it's $(full) loaded", stream="stdout"),
+                         check("check_output_contains", text="${MODE}"),
+                         check("check_output_lacks", pattern="^(ERROR|FATAL)"),
+                         check("check_file_exists", path="${EXECUTIONER_LOG_DIR}/good.1.out"),
+                         check("check_command", command=["test", "${EXECUTIONER_JOB_ID}", "=", "good"])]},
+        {"id": "bad", "command": "echo x; echo 'ERROR: no table' >&2", "max_retries": 1, "retry_delay": 0,
+         "post_checks": [check("check_output_lacks", text="ERROR"),
+                         check("check_command", command="echo \"row $EXECUTIONER_ATTEMPT\" >&2; exit 7")]},
+        {"id": "before", "command": "touch started", "pre_checks": [check("check_file_newer_than", path="table", max_age="0.001s")]},
+        continue_on_error=True)
+    jobs = by_id(case.run("run", "config.json", "--json").expect(1).json())
+    assert jobs["good"]["status"] == "SUCCESS", jobs["good"]
+    assert jobs["bad"]["status"] == "FAILED" and jobs["bad"]["attempts"] == 2
+    assert jobs["bad"]["reason"] == ('check_output_lacks: "ERROR" is in stderr:1: ERROR: no table; '
+                                     "check_command: exit code 7: row 2 (attempt 2)")
+    assert jobs["before"]["status"] == "FAILED" and "check_file_newer_than: %s was changed at" % case.path("table") in (
+        jobs["before"]["reason"])
+    assert not os.path.exists(case.path("started"))
+
+
+def test_what_others_told_is_data_in_checks(case: Case) -> None:
+    case.jobs(
+        {"id": "tell", "command": "{ echo file=out.csv; echo 'evil=$(touch hacked)'; } > $EXECUTIONER_OUTPUT",
+         "outputs": ["file", "evil"]},
+        {"id": "use", "command": "touch out.csv", "dependencies": ["tell"], "env_variables": {"F": "${jobs.tell.outputs.file}"},
+         "post_checks": [check("check_file_exists", path="${F}"),
+                         check("check_file_exists", path="${jobs.tell.outputs.file}"),
+                         check("check_command", command="test ${jobs.tell.outputs.file} = out.csv && echo \"${jobs.tell.outputs.evil}\""),
+                         check("check_command", command=["test", "-f", "${jobs.tell.outputs.file}"])]})
+    jobs = by_id(case.run("run", "config.json", "--json").expect(0).json())
+    assert jobs["use"]["status"] == "SUCCESS" and not os.path.exists(case.path("hacked"))
+
+
+def test_a_check_that_waits_holds_up_no_other_job_and_ends_with_the_run(case: Case) -> None:
+    case.jobs({"id": "slow", "command": "true", "post_checks": [
+        check("check_command", command="echo $$ > pid; exec sleep 300", timeout="10m")]},
+              {"id": "quick", "command": "touch quick"}, parallel=True, max_workers=2)
+    with case.background("run", "config.json", stderr=subprocess.PIPE) as runner:
+        deadline = time.monotonic() + 30
+        while not (os.path.exists(case.path("quick")) and os.path.exists(case.path("pid")) and os.path.getsize(case.path("pid"))):
+            assert time.monotonic() < deadline and runner.poll() is None
+            time.sleep(0.01)
+        with open(case.path("pid")) as file:
+            pid = int(file.read())
+        os.kill(pid, 0)
+        os.kill(pid, signal.SIGKILL)
+        assert runner.wait() == 1
+    assert "check_command: ended by SIGKILL" in case.run("show", "last").out
+
+
+def test_checks_that_a_dead_runner_did_not_come_to(case: Case) -> None:
+    case.jobs(
+        {"id": "tell", "command": "echo word=done > $EXECUTIONER_OUTPUT", "outputs": ["word"]},
+        {"id": "a", "command": "echo done; touch ran; while ! test -e go; do sleep 0.02; done", "dependencies": ["tell"],
+         "env_variables": {"WORD": "done"},
+         "post_checks": [check("check_output_contains", text="${jobs.tell.outputs.word}"),
+                         check("check_command", command="test \"$WORD$EXECUTIONER_JOB_ID\" = donea && touch checked")]})
+    with case.background("run", "config.json", stderr=subprocess.DEVNULL) as runner:
+        deadline = time.monotonic() + 30
+        while not os.path.exists(case.path("ran")):
+            assert time.monotonic() < deadline and runner.poll() is None
+            time.sleep(0.01)
+        runner.kill()
+    case.file("go", "")
+    # The checks of the dead run are made when it is settled; a run that succeeded has nothing to resume.
+    case.run("run", "config.json", "--resume", "last").expect(0)
+    assert os.path.exists(case.path("checked"))
+    assert by_id(case.run("show", "1", "--json").json())["a"]["status"] == "SUCCESS"
