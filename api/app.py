@@ -8,6 +8,7 @@ from api.server import ExecutionerAPI, Limits
 from api.service import Check, Report, Service
 from api.table import TABLE
 from api.tokens import TokenStore
+from db.history import History
 
 __all__ = ["make_server", "tls_context"]
 
@@ -28,16 +29,18 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext:
 def make_server(host: str, port: int, history_path: str, tokens: TokenStore, command: Sequence[str],
                 environ: Dict[str, str], version: str, vitals: Callable[[], List[Check]], report: Report,
                 names: Sequence[str] = (), limits: Optional[Limits] = None,
-                tls: Optional[ssl.SSLContext] = None) -> ExecutionerAPI:
+                tls: Optional[ssl.SSLContext] = None,
+                central: Optional[Callable[[], History]] = None) -> ExecutionerAPI:
     """A server that listens; ``serve_forever`` answers.
 
     :param port: 0 = any free one
     :param command: how a run is started: ourselves, with the home
+    :param central: opens the history on a server, where that is served instead of the home's
     :param names: hosts that it answers to besides loopback and ``host``
     :raises OSError: where it cannot listen there
     """
     own = [] if host in ("", "0.0.0.0", "::") else ["[%s]" % host if ":" in host else host]  # noqa: S104
     gate = Gate(tokens, list(names) + own, "https" if tls is not None else "http")
     service = Service(TABLE, gate, history_path, version, environ, Launcher(command, environ), vitals,
-                      report)
+                      report, central)
     return ExecutionerAPI(host, port, service.answer, limits, tls, service.launcher.reap)

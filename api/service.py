@@ -2,6 +2,7 @@
 import json
 from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
+from api.central import CentralReaders, refuse_what_is_of_one_host
 from api.errors import Refusal, refusal
 from api.gate import Gate
 from api.launcher import Launcher
@@ -11,6 +12,7 @@ from api.readers import ReaderPool
 from api.routes import Call, RouteTable, values_of
 from api.secrets import Secrets
 from api.tokens import Token
+from db.history import History
 from jobs.exceptions import ConfigurationError, ExecutionerError, InternalError, OverlapError, StorageError
 
 __all__ = ["Check", "Service"]
@@ -33,16 +35,19 @@ class Service:
     :param version: of the product, for those who have a token
     :param history_path: the SQLite file of the home
     :param vitals: makes the checks of ``/health``
+    :param central: opens the history on a server, where that is served instead
     """
 
     def __init__(self, table: RouteTable, gate: Gate, history_path: str, version: str, environ: Mapping[str, str],
-                 launcher: Launcher, vitals: Callable[[], List[Check]], report: Report) -> None:
+                 launcher: Launcher, vitals: Callable[[], List[Check]], report: Report,
+                 central: Optional[Callable[[], History]] = None) -> None:
         self.table = table
         self.gate = gate
         self.history_path = history_path
         self.version = version
         self.secrets = Secrets(environ)
-        self.readers = ReaderPool(history_path)
+        self.readers = ReaderPool(history_path) if central is None else CentralReaders(central)
+        self.is_central = central is not None
         self.launcher = launcher
         self.watches = Watches(self.readers)
         self.vitals = vitals
@@ -99,7 +104,10 @@ class Service:
         if route.role:
             self.gate.admit(token, route.role)
         values = values_of(route, segments, request)
-        return route.handler(self, Call(request, route, token, values, self.gate.still_admits(token)))
+        call = Call(request, route, token, values, self.gate.still_admits(token))
+        if self.is_central:
+            refuse_what_is_of_one_host(route, call)
+        return route.handler(self, call)
 
     def _failed(self, error: ExecutionerError) -> Response:
         """The answer where the tool itself refuses."""

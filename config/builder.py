@@ -22,6 +22,7 @@ from jobs.models import Check, Dependency, Job, JobStatus, Pipeline, RetryPolicy
 if TYPE_CHECKING:
     from config.expansion import Expansion
     from config.pipeline import Overrides
+    from jobs.server_place import ServerPlace
 
 __all__ = ["application_name", "build", "processors"]
 
@@ -76,6 +77,7 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
         pools={name: pools[name] for name in pools if any(job.pool == name for job in jobs)} if pools else pools,
         allow_shell=top.get("allow_shell", True) is True, environment=variables, secret_values=secrets,
         features=dict(features.values), database_path=_database_path(top.get("database"), working_dir, variables),
+        server=_server(top.get("database")),
         notifications=rules_of(top, outside), mail_server=mail_server_of(top, outside),
         expect_s=None if expect is None else _seconds(expect), retention=retention_of(top.get("retention")),
         metrics_textfile=resolve_folder(str(textfile), working_dir, variables)[0] if textfile else "")
@@ -136,6 +138,18 @@ def _database_path(database: object, working_dir: str, variables: Mapping[str, s
     elif isinstance(database, str) and database.startswith("sqlite:///"):
         text = database[len("sqlite:///"):]
     return resolve_folder(text, working_dir, variables)[0] if text else ""
+
+
+def _server(database: object) -> "Optional[ServerPlace]":
+    """The server that ended runs are copied to; None where there is none."""
+    kind = database.get("type") if isinstance(database, dict) else None
+    if isinstance(database, str) and not database.startswith("sqlite"):
+        from jobs.server_place import parse_place
+        return parse_place(database)
+    if isinstance(database, dict) and kind not in (None, "sqlite"):
+        from jobs.server_place import place_of
+        return place_of(database, str(kind))
+    return None
 
 
 def _object(top: Mapping[str, object], name: str) -> _Raw:

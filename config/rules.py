@@ -4,7 +4,7 @@ All work on values whose kinds were found right (wrong ones are left out), so on
 """
 from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
-from config.kinds import Duration
+from config.kinds import Duration, is_comment
 from config.problems import Path, Report, quoted, shown
 
 if TYPE_CHECKING:
@@ -301,14 +301,38 @@ def _check_patterns(patterns: List[object], report: Report) -> None:
 
 
 def _check_database(database: object, report: Report) -> None:
-    if isinstance(database, dict):
-        kind, path = database.get("type", _SQLITE), ("database", "type")  # type: Tuple[object, Path]
-    elif isinstance(database, str):
-        kind, path = database.partition(":")[0], ("database",)
-        if kind == _SQLITE and ":" in database and not database.startswith("sqlite:///"):
-            report.error(path, "E106", "must be sqlite:///FILE, got %s" % shown(database))
-    else:
-        return
-    if kind != _SQLITE:
+    path: Path = ("database",)
+    if isinstance(database, str):
+        kind = database.partition(":")[0]
+        if kind == _SQLITE:
+            if ":" in database and not database.startswith("sqlite:///"):
+                report.error(path, "E106", "must be sqlite:///FILE, got %s" % shown(database))
+            return
+        from jobs.exceptions import ConfigurationError
+        from jobs.server_place import parse_place
+        try:
+            place = parse_place(database)
+        except ConfigurationError as error:
+            # What was written is not repeated: it may hold a password.
+            report.error(path, "E155", error.message, str(error.context.get("hint", "")))
+            return
+        _check_kind(place.kind, path, report)
+    elif isinstance(database, dict):
+        from jobs.server_place import SERVER_KINDS, place_of, problem_of
+        declared = database.get("type", _SQLITE)
+        if declared in SERVER_KINDS:
+            problem = problem_of(place_of(database, str(declared)))
+            if problem is not None:
+                report.error(path + ((problem[0],) if problem[0] in database else ()), "E155", problem[1])
+            _check_kind(str(declared), path + ("type",), report)
+        elif declared == _SQLITE:
+            for key in sorted(database):
+                if key not in ("type", "path") and not is_comment(key):
+                    report.error(path + (key,), "E155", "is for a server, and the type is sqlite",
+                                 'add "type": "postgresql"')
+
+
+def _check_kind(kind: str, path: Path, report: Report) -> None:
+    if kind not in ("postgresql",):
         report.error(path, "E151", "the database %s is not supported yet by this version" % shown(kind),
                      "leave it out, or use sqlite")

@@ -11,12 +11,13 @@ from config.upkeep import DeadlineTime, Destination, Size, Subject
 
 __all__ = ["CHECK", "DATABASE", "DEFAULTS", "DEFAULT_OF_JOB_KEY", "DEPENDENCY", "FILE", "INHERITED_BY_DEFAULT", "JOB",
            "MAX_JOBS", "NOTIFICATION", "NOTIFY_ON", "OVERLAPS", "PARAMETER", "PLUGIN", "RETENTION", "RETRY_STATUSES",
-           "STDIN", "TABLES", "WHENS"]
+           "SSL_MODES", "STDIN", "TABLES", "WHENS"]
 
 MAX_JOBS = 100000
 OVERLAPS = ("fail", "skip", "wait", "allow")
 WHENS = ("success", "failure", "done", "skipped")
-#: As ``jobs.models.NOTIFY_ON``, which costs an import.
+#: As ``jobs.server_place.SSL_MODES``, and ``jobs.models.NOTIFY_ON``, which cost an import.
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 NOTIFY_ON = ("failure", "success", "recovery", "late", "retry", "lost", "always")
 RETRY_STATUSES = ("ERROR", "FAILED", "TIMEOUT")
 #: Variables that ``inherit_shell_env: "default"`` lets through, besides those that begin with ``LC_``.
@@ -40,8 +41,22 @@ STDIN = Table("stdin", (
 ))
 
 DATABASE = Table("database", (
-    Key("type", _LINE, "sqlite", "kind of database; only sqlite in this version"),
-    Key("path", _PATH, None, "the database file, relative to working_dir", default_text="<home>/history.db"),
+    Key("type", Choice("sqlite", "postgresql", "oracle"), "sqlite",
+        "sqlite: the local history alone; else a server that ended runs are copied to as well"),
+    Key("path", _PATH, None, "the local database file, relative to working_dir", default_text="<home>/history.db"),
+    Key("host", _LINE, None, "the server's host, or the folder of its socket", new=True,
+        default_text="the driver's own", example="db.example.org"),
+    Key("port", Integer(1, 65535), None, "its port", new=True, default_text="the kind's own", example=5432),
+    Key("name", _LINE, None, "the database there", new=True, default_text="none", example="history"),
+    Key("user", _LINE, None, "whom we are there", new=True, default_text="the driver's own", example="executioner"),
+    Key("schema", _LINE, None, "where its tables are in that database", new=True, default_text="the user's own",
+        example="jobs"),
+    Key("sslmode", Choice(*SSL_MODES), None, "how the connection is secured", new=True,
+        default_text="the driver's own", example="verify-full"),
+    Key("password_env", VariableName(), None, "the variable that holds the password", new=True, default_text="none",
+        example="HISTORY_PASSWORD"),
+    Key("password_file", _PATH, None, "the file (0600, an absolute path) whose first line is the password", new=True,
+        default_text="none", example="/etc/executioner/password"),
 ))
 
 PLUGIN = Table("plugin", (
@@ -240,7 +255,8 @@ FILE = Table("file", (
     Key("metrics_textfile", _PATH, None,
         "a copy of the Prometheus text, for all to read, where the node exporter's textfile collector looks", new=True,
         default_text="none", example="/var/lib/node_exporter/executioner.prom"),
-    Key("database", Either(_LINE, Object(DATABASE)), None, "where results go: {type, path} or a URL",
+    Key("database", Either(_LINE, Object(DATABASE)), None,
+        "where results go besides the local history: an object, or a URL such as postgresql://USER@HOST/NAME",
         default_text="sqlite in <home>", example={"type": "sqlite", "path": "history.db"}),
     Key("features", Switches(), {}, "switches modules on or off"),
     Key("jobs", ListOf(Object(JOB), 1, MAX_JOBS, "a list of jobs"), None, "the jobs, one or more", required=True),

@@ -30,7 +30,7 @@ from jobs.recovery import recovery_text
 from jobs.models import (AttemptRecord, EventRecord, FINAL_STATUSES, JobRecord, JobStatus, Pipeline, Retention,
                          RunRecord, RunStatus)
 
-__all__ = ["ApplicationSettings", "EventKind", "History", "NewRun", "RunJournal", "RunPlaces"]
+__all__ = ["ApplicationSettings", "EventKind", "History", "NewRun", "RunJournal", "RunPlaces", "new_home_uuid"]
 
 #: Newer than every run.
 _NO_LIMIT = (1 << 63) - 1
@@ -222,6 +222,9 @@ class History:
                  _json(new.options), len(pipeline.jobs), new.host, new.user, new.boot_id, new.runner_pid,
                  new.runner_start, new.started_at, int(bool(pipeline.notifications))), "run_id")
             self._keep_application(pipeline)
+            if pipeline.server is not None:
+                from db.destinations import add_to_destination
+                add_to_destination(database, run_id, str(pipeline.server))
             if place is not None:
                 places = place(run_id)
                 database.execute("UPDATE runs SET log_dir = ?, record_path = ? WHERE run_id = ?",
@@ -774,12 +777,16 @@ def _median(values: List[float]) -> float:
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2.0
 
 
-def _build(database: DatabaseInterface) -> None:
-    """A history without runs."""
-    apply_pending(database, MIGRATIONS)
+def new_home_uuid() -> str:
+    """A random UUID (version 4); the module ``uuid`` costs an import."""
     random = bytearray(os.urandom(16))
     random[6] = random[6] & 0x0F | 0x40
     random[8] = random[8] & 0x3F | 0x80
     text = bytes(random).hex()
-    uuid = "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
-    database.execute("INSERT INTO meta (name, value) VALUES ('home_uuid', ?)", (uuid,))
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def _build(database: DatabaseInterface) -> None:
+    """A history without runs."""
+    apply_pending(database, MIGRATIONS)
+    database.execute("INSERT INTO meta (name, value) VALUES ('home_uuid', ?)", (new_home_uuid(),))

@@ -24,6 +24,8 @@ class KeptRun(NamedTuple):
     record_path: str
     #: Whether nobody decided yet who hears of it.
     untold: bool
+    #: Whether it is to be on a server and is not there.
+    uncopied: bool
 
 
 class Pruned(NamedTuple):
@@ -50,9 +52,9 @@ def oldest_start(history: History, application: str) -> Optional[float]:
 
 def kept_runs(history: History, application: str) -> List[KeptRun]:
     """Every run of an application, newest first."""
-    return [KeptRun(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]))
+    return [KeptRun(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), bool(row[7]))
             for row in history.database.fetchall(
-                "SELECT run_id, status, started_at, size_bytes, log_dir, record_path, untold FROM runs "
+                "SELECT run_id, status, started_at, size_bytes, log_dir, record_path, untold, uncopied FROM runs "
                 "WHERE application = ? ORDER BY run_id DESC", (application,))]
 
 

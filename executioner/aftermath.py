@@ -1,4 +1,4 @@
-"""What follows a run: messages are delivered and old runs are taken away by a process of its own.
+"""What follows a run: messages are delivered, its rows copied to a server, and old runs taken away, by another process.
 
 The runner only decides whether there is anything to do, and starts ``executioner after RUN``. That process has its
 own session and no stream of ours, so neither cron nor a person waits for it, and nothing that it does can change or
@@ -23,7 +23,8 @@ class Task:
     """What the process after a run must know."""
 
     __slots__ = ("application", "home", "home_source", "database", "working_dir", "allow_shell", "command", "secrets",
-                 "rules", "server", "retention", "runbooks", "watched", "notify", "prune")
+                 "rules", "server", "retention", "runbooks", "watched", "notify", "copy", "prune",
+                 "metrics", "metrics_textfile")
 
     def __init__(self, pipeline: Pipeline, home: str, home_source: str, database: str, command: str) -> None:
         self.application = pipeline.application
@@ -43,6 +44,10 @@ class Task:
         #: minutes after midnight.
         self.watched: List[List[object]] = []
         self.notify = False
+        self.copy = False
+        #: Whether the figures are to be written anew when copying is over, and where their copy goes.
+        self.metrics = pipeline.features.get("metrics", True)
+        self.metrics_textfile = pipeline.metrics_textfile
         self.prune = False
 
     def to_json(self) -> bytes:
@@ -197,6 +202,7 @@ def after_run(history: History, run_id: int, pipeline: Pipeline, task: Task, now
     :param now: epoch seconds
     :param may_prune: False where a run is about to begin: taking files away makes new ones dear for minutes
     """
+    from db.destinations import is_anything_waiting
     try:
         run = history.run(run_id, with_jobs=False)
         if run is None:
@@ -206,12 +212,13 @@ def after_run(history: History, run_id: int, pipeline: Pipeline, task: Task, now
         if may_prune and pipeline.features.get("history_retention", True):
             from executioner.retention import is_due
             task.prune = is_due(history, pipeline.application, pipeline.retention, now)
+        task.copy = is_anything_waiting(history.database)
         if task.notify:
             task.runbooks = runbooks_of(pipeline.jobs, history, run_id)
     except StorageError as error:
         report("what follows run %d is left to the next command: %s" % (run_id, error.message))
         return
-    if task.notify or task.prune:
+    if task.notify or task.copy or task.prune:
         pipe = start(task, run_id, False, report)
         if pipe is not None:
             os.close(pipe)

@@ -13,11 +13,14 @@ __all__ = ["open_history", "wanted_run"]
 
 
 def open_history(arguments: Arguments, console: Console) -> Tuple[Home, "Optional[History]"]:
-    """The home, and its history for reading; None where nothing was ever run. Makes nothing.
+    """The home, and its history for reading, or with ``--central`` that of the server; None where nothing was run.
 
     :raises StorageError: where the home is not ours, or the history cannot be read
     """
     home = locate(arguments.one("home"), console.environ)
+    if arguments.flag("central"):
+        from executioner.central import central_history
+        return home, central_history(arguments, console)
     if not home.exists():
         return home, None
     home.check()

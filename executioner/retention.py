@@ -90,8 +90,8 @@ def plan(history: History, application: str, retention: Retention, now: float,
     kept_for_jobs = _last_results(history, runs, {one.run.run_id for one in wanted})
     victims, spared = [], []
     for one in wanted:
-        if (one.run.status == RunStatus.RUNNING or one.run.untold or one.run.run_id == runs[0].run_id
-                or one.run.run_id in kept_for_jobs):
+        if (one.run.status == RunStatus.RUNNING or one.run.untold or one.run.uncopied
+                or one.run.run_id == runs[0].run_id or one.run.run_id in kept_for_jobs):
             spared.append(one.run)
         else:
             victims.append(one)

@@ -3,9 +3,12 @@
 Times are epoch seconds (UTC), durations seconds; a name that carries one ends in ``_s`` or ``_at``.
 """
 from dataclasses import dataclass, field
-from typing import Any, Dict, FrozenSet, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, FrozenSet, List, Optional, Tuple, Union
 
 from jobs.exceptions import InternalError
+
+if TYPE_CHECKING:
+    from jobs.server_place import ServerPlace
 
 __all__ = [
     "AttemptOutcome", "AttemptRecord", "Check", "Dependency", "EventRecord", "FAILURE_STATUSES", "FINAL_STATUSES",
@@ -324,6 +327,8 @@ class Pipeline:
     secret_values: Tuple[str, ...] = ()
     features: Dict[str, bool] = field(default_factory=dict)
     database_path: str = ""
+    #: The server that its runs are copied to when they have ended; None = nowhere.
+    server: "Optional[ServerPlace]" = None
     notifications: Tuple[NotificationRule, ...] = ()
     mail_server: MailServer = field(default_factory=MailServer)
     #: How old the last success may become before somebody should look; None = nobody expects anything.

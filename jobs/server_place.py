@@ -10,7 +10,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from jobs.exceptions import ConfigurationError
 
-__all__ = ["PORTS", "SERVER_KINDS", "ServerPlace", "parse_place", "place_of", "problem_of"]
+__all__ = ["PORTS", "SERVER_KINDS", "SSL_MODES", "ServerPlace", "parse_place", "place_of", "problem_of"]
 
 #: Kinds of servers, and the port that each has where none is named.
 PORTS: Dict[str, int] = {"postgresql": 5432, "oracle": 1521}

@@ -6,10 +6,12 @@ Cardinality is bounded: at most ``MOST_APPLICATIONS`` applications, and jobs by 
 import os
 from typing import Dict, List, Set, Tuple
 
+from db.destinations import destinations
 from db.figures import ApplicationFigures, application_figures, job_figures, totals, waiting_messages
 from db.history import ApplicationSettings, History
 from db.tallies import BUCKETS_S, INFINITE
 from jobs.models import JobStatus, RunStatus
+from jobs.server_place import parse_place
 from monitoring.prometheus import Family, Labels, Sample, add_histogram, counter, gauge, histogram
 
 __all__ = ["MOST_APPLICATIONS", "MOST_JOBS", "MOST_JOB_SERIES", "families_of"]
@@ -43,7 +45,7 @@ def families_of(history: History, version: str, now: float) -> List[Family]:
     families += by_job
     left_out.samples.append(Sample((("kind", "application"),), float(len(settings) - len(shown))))
     left_out.samples.append(Sample((("kind", "job"),), float(jobs_left_out)))
-    families += [left_out, _notifications_waiting(history)] + _storage(history)
+    families += [left_out, _notifications_waiting(history)] + _central(history) + _storage(history)
     return families
 
 
@@ -135,6 +137,23 @@ def _notifications_waiting(history: History) -> Family:
     waiting = gauge("executioner_notifications_waiting", "Notifications that are not delivered yet.")
     waiting.samples.append(Sample((), float(waiting_messages(history))))
     return waiting
+
+
+def _central(history: History) -> List[Family]:
+    """How far the copies on servers are; nothing where nobody wants any."""
+    waiting = gauge("executioner_central_runs_waiting", "Runs that have ended and are not on their server.")
+    since = gauge("executioner_central_waiting_since_timestamp_seconds", "When the oldest run that waits ended.")
+    copied = gauge("executioner_central_last_copy_timestamp_seconds", "When copying to the server worked last.")
+    failing = gauge("executioner_central_failing", "Whether the last attempt to copy to the server failed.")
+    for one in destinations(history.database):
+        labels = (("place", parse_place(one.place).shown),)
+        waiting.samples.append(Sample(labels, float(one.waiting)))
+        failing.samples.append(Sample(labels, float(bool(one.problem))))
+        if one.waiting_since is not None:
+            since.samples.append(Sample(labels, one.waiting_since))
+        if one.copied_at is not None:
+            copied.samples.append(Sample(labels, one.copied_at))
+    return [waiting, since, copied, failing]
 
 
 def _storage(history: History) -> List[Family]:

@@ -7,20 +7,24 @@ import os
 import tempfile
 from typing import List, NamedTuple, Optional
 
+from db.destinations import Destination, destinations
 from db.figures import application_figures
 from db.history import ApplicationSettings, History
 from db.keeping import oldest_start
 from db.truth import is_anything_running
 from jobs.exceptions import ExecutionerError
+from jobs.server_place import parse_place
 from jobs.times import duration_text, utc_text
 
 __all__ = ["CHECKS", "HealthCheck", "check_health"]
 
 #: Every check that there is.
-CHECKS = ("storage", "disk", "history", "clock", "expect", "stuck")
+CHECKS = ("storage", "disk", "history", "clock", "expect", "stuck", "central")
 #: Free space and files below which a run would soon fail.
 LEAST_FREE_BYTES = 64 << 20
 LEAST_FREE_FILES = 1000
+#: How long an ended run may wait for its server before somebody should look, in seconds.
+CENTRAL_TOLERANCE_S = 900.0
 #: A clock that says less than this (2020-01-01) was never set.
 EARLIEST = 1577836800.0
 #: How far the clock may have gone back since the newest run started, in seconds.
@@ -54,6 +58,7 @@ def check_health(home: str, history_path: str, now: float) -> List[HealthCheck]:
             checks += [_expected(history, one, now) for one in history.application_settings()
                        if one.expect_s is not None]
             checks += _stuck(history)
+            checks += [_central(one, now) for one in destinations(history.database)]
     except ExecutionerError as error:
         checks.append(HealthCheck("history", False, error.message))
     return checks
@@ -115,3 +120,13 @@ def _stuck(history: History) -> List[HealthCheck]:
                          "recover, closes it" % (run.run_id, run.application), run.application)
              for run in history.open_runs() if not is_anything_running(run)]
     return found or [HealthCheck("stuck", True, "no run is without its runner")]
+
+
+def _central(one: Destination, now: float) -> HealthCheck:
+    """Whether what has ended comes to its server."""
+    shown = parse_place(one.place).shown
+    if not one.waiting or one.waiting_since is None:
+        return HealthCheck("central", True, "nothing waits for %s" % shown)
+    age_s = max(0.0, now - one.waiting_since)
+    return HealthCheck("central", age_s <= CENTRAL_TOLERANCE_S, "%d runs wait for %s, the oldest for %s%s" % (
+        one.waiting, shown, duration_text(age_s), ": " + one.problem if one.problem else ""))

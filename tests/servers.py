@@ -99,11 +99,18 @@ class PostgreSQLServer:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd="/",
                                   env=_clean_environ(), timeout=PATIENCE_S)
         if done.returncode:
-            with open(log, encoding="utf-8", errors="replace") as told:
-                raise AssertionError("%s: exit %d: %s" % (" ".join(command), done.returncode, told.read()[-2000:]))
+            told = ""
+            for path in (log, os.path.join(self.folder, "log")):
+                if os.path.exists(path):
+                    with open(path, encoding="utf-8", errors="replace") as lines:
+                        told += lines.read()[-1000:]
+            raise AssertionError("%s: exit %d: %s" % (" ".join(command), done.returncode, told))
 
     def resume(self) -> None:
         """Start it, after a kill too."""
+        for path in [os.path.join(self.data, "postmaster.pid")] + glob.glob(self.folder + "/.s.PGSQL.*"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)  # left by a kill; another process may have the number that stands in it
         self._run("pg_ctl", "-D", self.data, "-w", "-t", "50", "-l", os.path.join(self.folder, "log"), "-o",
                   "-p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s -c fsync=off -c max_connections=50 "
                   "-c restart_after_crash=off" % (self.port, self.folder), "start")
@@ -117,6 +124,7 @@ class PostgreSQLServer:
         postmaster = self.pid()
         if postmaster is None:
             return
+        os.kill(postmaster, signal.SIGSTOP)  # so that it starts no more
         children = _children(postmaster)
         for pid in [postmaster] + children:
             with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""``after``: deliver messages and prune, as the process that a run leaves behind; its task comes on standard input."""
+"""``after``: deliver messages, copy and prune, as the process that a run leaves behind; its task comes on stdin."""
 import os
 import select
 import signal
@@ -22,9 +22,9 @@ __all__ = ["SPEC", "execute"]
 SPEC = CommandSpec(
     "RUN", 1, 1,
     (Option("--watch", "watch the deadlines of a run that goes on"),),
-    "Started by `run` itself when its result is kept: delivers what somebody is to hear of the run, and takes away\n"
-    "runs that are too many. It takes its task from standard input; for the same by hand there are\n"
-    "`executioner notify` and `executioner db prune`.",
+    "Started by `run` itself when its result is kept: delivers what somebody is to hear of the run, copies it to\n"
+    "the server that its file names, and takes away runs that are too many. It takes its task from standard input;\n"
+    "for the same by hand there are `executioner notify`, `executioner db sync` and `executioner db prune`.",
     (("executioner notify pipeline.json", "deliver what waits"),
      ("executioner db prune", "take away what is too much")))
 
@@ -64,6 +64,8 @@ def execute(arguments: Arguments, console: Console) -> int:
                 _watch(history, run_id, task, home, log)
             elif task.notify:
                 _notify(history, run_id, task, home, log)
+            if task.copy:
+                _copy(history, run_id, task, home, log)
             if task.prune:
                 _prune(history, task, home, log, run_id)
     except StorageError as error:
@@ -84,6 +86,20 @@ def _notify(history: "History", run_id: int, task: "Task", home: Home, log: "Log
     decide_all(history, task.application, task.rules, task.command, task.secrets, task.runbooks, time.time())
     deliver_waiting(history, task.application, task.rules, task.server, home, task.allow_shell,
                     lambda delivery: _log_delivery(log, delivery))
+
+
+def _copy(history: "History", run_id: int, task: "Task", home: Home, log: "LogWriter") -> None:
+    from executioner.copying import Copied, copied_record, copy_with_retries
+
+    def tell(one: Copied) -> None:
+        log.write([copied_record(one, time.time(), task.application, run_id)])
+
+    copy_with_retries(history, home, os.environ, tell)
+    if task.metrics:
+        from executioner import __version__
+        from monitoring.metrics import MetricsCollector
+        MetricsCollector(home.path, task.application, run_id, buffered=True).finish(history, __version__,
+                                                                                   task.metrics_textfile)
 
 
 def _log_delivery(log: "LogWriter", delivery: "Delivery") -> None:

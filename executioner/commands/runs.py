@@ -1,4 +1,7 @@
 """``runs``: the runs of the history, newest first."""
+from typing import Dict, List, Tuple
+
+from executioner.central import CENTRAL, origin_fields
 from executioner.console import Console
 from executioner.options import Arguments, CommandSpec, Option, did_you_mean, usage_error
 from executioner.past import open_history
@@ -11,7 +14,7 @@ SPEC = CommandSpec(
     (Option("--limit", "how many (20)", "N"),
      Option("--before", "only runs with a smaller number: the last one of the page before", "RUN"),
      Option("--status", "only RUNNING, SUCCESS, FAILED, CANCELLED or LOST", "STATUS"),
-     Option("--json", "a JSON list on standard output")),
+     CENTRAL, Option("--json", "a JSON list on standard output")),
     "Lists the runs of the history, newest first.",
     (("executioner runs", "the last 20 runs"),
      ("executioner runs nightly --status FAILED", "those of one application that failed"),
@@ -38,6 +41,7 @@ def execute(arguments: Arguments, console: Console) -> int:
     application = arguments.operands[0] if arguments.operands else None
     home, history = open_history(arguments, console)
     runs = []
+    origins: Dict[int, Dict[str, object]] = {}
     if history is not None:
         with history:
             runs = history.runs(application, status, 20 if limit is None else limit, before)
@@ -48,19 +52,26 @@ def execute(arguments: Arguments, console: Console) -> int:
                 from db.truth import true_run
                 runs = [run for run in (true_run(history, run) for run in runs) if status in (None, run.status)]
                 runs = sorted(runs, key=lambda run: -run.run_id)[:20 if limit is None else limit]
+            if arguments.flag("central"):
+                origins = origin_fields(history, runs)
             if not runs and application is not None and history.last_run(application) is None:
                 raise usage_error('no application has the name "%s"%s' % (
                     application, did_you_mean(application, history.applications())))
     if arguments.flag("json"):
-        for line in json_lines(run_fields(run) for run in runs):
+        for line in json_lines(dict(run_fields(run), **origins.get(run.run_id, {})) for run in runs):
             console.out.line(line)
         return EXIT_OK
     if not runs:
-        console.err.line("no runs in %s" % home.path)
+        console.err.line("no runs in %s" % (home.path if history is None else history.where))
         return EXIT_OK
-    for line in table(("RUN", "APPLICATION", "STATUS", "EXIT", "STARTED", "DURATION", "REASON"), [
-            (str(run.run_id), run.application, run.status, "-" if run.exit_code is None else str(run.exit_code),
-             time_text(run.started_at), duration_or_dash(run.duration_s), one_line(run.reason)) for run in runs],
-            right=(0, 3)):
+    head: Tuple[str, ...] = ("RUN", "APPLICATION", "STATUS", "EXIT", "STARTED", "DURATION", "REASON")
+    rows: List[Tuple[str, ...]] = [
+        (str(run.run_id), run.application, run.status, "-" if run.exit_code is None else str(run.exit_code),
+         time_text(run.started_at), duration_or_dash(run.duration_s), one_line(run.reason)) for run in runs]
+    if origins:
+        head = head[:1] + ("HOST", "THERE") + head[1:]
+        rows = [row[:1] + (str(origins[run.run_id]["host"]), str(origins[run.run_id]["home_run_id"])) + row[1:]
+                for row, run in zip(rows, runs)]
+    for line in table(head, rows, right=(0, 2, 5) if origins else (0, 3)):
         console.out.line(line)
     return EXIT_OK

@@ -1,7 +1,8 @@
 """``serve``: the HTTP API and the dashboard, until a signal."""
 import os
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
 
+from executioner.central import CENTRAL
 from executioner.console import Console
 from executioner.home import Home, locate
 from executioner.options import Arguments, CommandSpec, Option, usage_error
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from api.server import ExecutionerAPI
     from api.service import Report
+    from db.history import History
 
 __all__ = ["SPEC", "execute", "parse_place"]
 
@@ -21,6 +23,7 @@ SPEC = CommandSpec(
      Option("--allow-host", "a name that it answers to besides loopback and its own; repeatable", "NAME"),
      Option("--tls-cert", "speak TLS with this certificate (PEM, with its chain)", "FILE"),
      Option("--tls-key", "and this key (PEM)", "FILE"),
+     CENTRAL,
      Option("--until-eof", "end when standard input ends, as well")),
     "Serves the HTTP API and the dashboard of a home until SIGTERM or SIGINT. It only reads the history; runs that\n"
     "are started through it go on when it ends. Whoever asks needs a token: executioner token create NAME.",
@@ -40,11 +43,12 @@ def execute(arguments: Arguments, console: Console) -> int:
     host, port = parse_place(arguments.one("listen") or DEFAULT_PLACE, "--listen")
     home = locate(arguments.one("home"), console.environ)
     tls = _tls(arguments)
+    central = _central(arguments, console) if arguments.flag("central") else None
     home.create()
     report = _log(home)
     signals = StopSignals(console.origin.hup_ignored if console.origin is not None else False)
     try:
-        server = _server(home, console, host, port, arguments.many("allow_host"), tls, report)
+        server = _server(home, console, host, port, arguments.many("allow_host"), tls, report, central)
         scheme = "https" if tls is not None else "http"
         address = str(server.server_address[0])
         url = "%s://%s:%d/" % (scheme, "[%s]" % address if ":" in address else address, server.port)
@@ -88,7 +92,7 @@ def parse_place(text: str, option: str) -> Tuple[str, int]:
 
 
 def _server(home: Home, console: Console, host: str, port: int, names: List[str], tls: "Optional[ssl.SSLContext]",
-            report: "Report") -> "ExecutionerAPI":
+            report: "Report", central: "Optional[Callable[[], History]]") -> "ExecutionerAPI":
     from api.app import make_server
     from api.tokens import TokenStore
     from api.vitals import Vitals
@@ -98,10 +102,25 @@ def _server(home: Home, console: Console, host: str, port: int, names: List[str]
     environ: Dict[str, str] = dict(console.environ)
     try:
         return make_server(host, port, home.history, TokenStore(home.tokens), own_words() + ["--home", home.path],
-                           environ, __version__, Vitals(home.path, home.history).checks, report, names, None, tls)
+                           environ, __version__, Vitals(home.path, home.history).checks, report, names, None, tls,
+                           central)
     except OSError as error:
         raise APIError("cannot listen on %s:%d: %s" % (host, port, error.strerror or error), context={
             "hint": "another port is named with --listen HOST:PORT"})
+
+
+def _central(arguments: Arguments, console: Console) -> "Callable[[], History]":
+    """What opens the history on the server; tried once, so that what is wrong is said at the start."""
+    from db.central import open_central
+    from executioner.central import central_place
+
+    place = central_place(arguments, console)
+
+    def connect() -> "History":
+        return open_central(place, console.environ, readonly=True, lock_timeout_s=5.0)
+
+    connect().close()
+    return connect
 
 
 def _tls(arguments: Arguments) -> "Optional[ssl.SSLContext]":

@@ -1,6 +1,7 @@
 """``status``: what runs now, and the last run of each application."""
 from typing import Dict, List
 
+from executioner.central import waiting_lines
 from executioner.console import Console
 from executioner.options import Arguments, CommandSpec, Option
 from executioner.past import open_history
@@ -26,6 +27,7 @@ def execute(arguments: Arguments, console: Console) -> int:
     running: List[RunRecord] = []
     jobs: Dict[int, List[JobRecord]] = {}
     last: Dict[str, RunRecord] = {}
+    waiting: List[str] = []
     if history is not None:
         with history:
             over: List[RunRecord] = []
@@ -37,6 +39,7 @@ def execute(arguments: Arguments, console: Console) -> int:
                     jobs[run.run_id] = jobs_of_run
                 else:
                     over.append(run)
+            waiting = waiting_lines(history)
             for application in history.applications():
                 finished = history.last_finished(application)
                 if finished is not None:
@@ -46,9 +49,12 @@ def execute(arguments: Arguments, console: Console) -> int:
                 if known is None or known.run_id < run.run_id:
                     last[run.application] = run
     if arguments.flag("json"):
-        console.out.line(json_text({
+        document: Dict[str, object] = {
             "running": [dict(run_fields(run), jobs=[job_fields(job) for job in jobs[run.run_id]]) for run in running],
-            "last": {application: run_fields(run) for application, run in sorted(last.items())}}))
+            "last": {application: run_fields(run) for application, run in sorted(last.items())}}
+        if waiting:
+            document["central"] = waiting
+        console.out.line(json_text(document))
         return EXIT_OK
     if not running:
         console.out.line("nothing is running")
@@ -62,6 +68,8 @@ def execute(arguments: Arguments, console: Console) -> int:
                  time_text(run.ended_at), duration_or_dash(run.duration_s), one_line(run.reason))
                 for application, run in sorted(last.items())], right=(0, 3)):
             console.out.line(line)
-    elif not running:
+    for line in waiting:
+        console.out.line("central history: " + line)
+    if not last and not running:
         console.err.line("no runs in %s" % home.path)
     return EXIT_OK

@@ -177,9 +177,9 @@ BAD_TOP_KEYS = [
     ('"security_policy": "warn", "security_level": "high", "command_whitelist": ["x"], "workspace_paths": ["/x"]', None),
     ('"command_allowlist_patterns": ["("]', '2:32: error E114 command_allowlist_patterns[0]: is no regular expression: '
      'missing ), unterminated subpattern at position 0'),
-    ('"database": {"type": "oracle"}', '2:22: error E151 database.type: the database "oracle" is not supported yet by '
+    ('"database": {"type": "oracle", "host": "h", "user": "u", "name": "s"}', '2:22: error E151 database.type: the database "oracle" is not supported yet by '
      'this version; leave it out, or use sqlite'),
-    ('"database": "oracle://x"', '2:13: error E151 database: the database "oracle" is not supported yet by this version; '
+    ('"database": "oracle://u@x/s"', '2:13: error E151 database: the database "oracle" is not supported yet by this version; '
      'leave it out, or use sqlite'),
     ('"database": {"type": "sqlite", "path": "x.db"}', None),
     ('"database": "sqlite:///x.db"', None),

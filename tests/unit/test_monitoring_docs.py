@@ -8,6 +8,7 @@ from typing import Any, List
 
 import pytest
 
+from db.destinations import add_to_destination
 from db.history import History
 from db_samples import finished_run
 from jobs.models import NOTIFY_ON
@@ -27,7 +28,9 @@ def rows(text: str) -> List[List[str]]:
 
 def test_every_metric_has_a_row(tmp_path: Path) -> None:
     with History.open(str(tmp_path / "history.db")) as history:
-        finished_run(history, 1)
+        run_id = finished_run(history, 1)
+        with history.database.transaction():
+            add_to_destination(history.database, run_id, "postgresql://h/d")
         families = families_of(history, "1", 1.0)
     told = {cells[0].strip("`"): cells[1] for cells in rows(MONITORING) if cells[0].startswith("`executioner_")}
     assert told == {family.name: family.kind for family in families}

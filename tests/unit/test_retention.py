@@ -227,6 +227,6 @@ def test_sizes_follow_no_links(tmp_path: Path) -> None:
     (folder / "sub").mkdir(parents=True)
     (folder / "sub" / "a").write_bytes(b"x" * 8192)
     os.symlink("/", str(folder / "root"))
-    run = KeptRun(1, "SUCCESS", 0.0, None, str(folder), "", False)
+    run = KeptRun(1, "SUCCESS", 0.0, None, str(folder), "", False, False)
     assert 8192 <= folder_size(run) < 100000
     assert folder_size(run._replace(log_dir="/none")) == 0
