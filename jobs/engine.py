@@ -173,7 +173,7 @@ class Engine:
         if self._scheduler.status[position] is None:
             self._withdrawn[position] = token
         else:
-            self._attempt_ended(position, token, AttemptOutcome(JobStatus.CANCELLED, reason="never began"))
+            self._attempt_ended(position, token, _never_began())
 
     def _absorb_end(self, event: Ended, now: float) -> None:
         position, _ = position_and_attempt(event.token)
@@ -333,6 +333,10 @@ class Engine:
             self._unsaved.append(RetryScheduled(retry.position, self._id(retry.position), retry.attempt, retry.delay_s,
                                                 retry.reason, self._clock.wall()))
         for finished in self._scheduler.take_finished():
+            token = self._withdrawn.pop(finished.position, None)
+            if token is not None:
+                # It was intended, taken back, and will not be handed over any more.
+                self._attempt_ended(finished.position, token, _never_began())
             self._unsaved.append(self._job_ended(finished))
 
     def _keep_unless_given(self, finished: Finished) -> bool:
@@ -501,3 +505,7 @@ class Engine:
                 self._observers.remove(observer)
                 self._unsaved.append(Notice("ERROR", "%s failed and is not told any more: %s" % (
                     type(observer).__name__, error), self._clock.wall(), error_code="E900"))
+
+
+def _never_began() -> AttemptOutcome:
+    return AttemptOutcome(JobStatus.CANCELLED, reason="never began")

@@ -20,8 +20,6 @@ MARK = b"EXECUTIONER_MARK"
 _CLOCK_BOOTTIME = 7
 _READ_BYTES = 4096
 _PR_SET_CHILD_SUBREAPER = 36
-#: PF_KTHREAD of Linux, in the flags of a process.
-_KERNEL_THREAD = 0x00200000
 #: A process that is just becoming another program has no environment; it needs the processor for microseconds of that.
 _EXEC_LOOK_S = 0.001
 _EXEC_LOOKS = 250
@@ -59,10 +57,10 @@ class ProcessStat:
         self.threads = int(fields[17])
         #: Clock ticks since boot.
         self.start = int(fields[19])
-        #: In the middle of an execve the memory has no environment yet: where it will end is set last.
-        #: A thread of the kernel has no memory at all, and never will.
-        self.is_between_programs = (len(fields) > 48 and fields[48] == b"0" and self.state not in "ZX"
-                                    and not int(fields[6]) & _KERNEL_THREAD)
+        #: In the middle of an execve the new memory has no environment yet: where it will end is set last. Threads of the
+        #: kernel, and what is about to end, have no memory at all.
+        self.is_between_programs = (len(fields) > 48 and fields[48] == b"0" and fields[20] != b"0"
+                                    and self.state not in "ZX")
 
     @property
     def is_dead(self) -> bool:

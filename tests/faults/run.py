@@ -33,7 +33,7 @@ import faultlib  # noqa: E402
 
 #: The modules that hold the rows, in the order of the table.
 MODULES = ("kills", "escapes", "signals", "outputs", "timeouts", "overlap", "storage", "shortages", "nth_call",
-           "power", "fuzz", "clocks", "rotation", "endurance", "identity")
+           "power", "nights", "fuzz", "clocks", "rotation", "endurance", "identity")
 LEVELS = ("quick", "full")
 #: Minutes in all where nobody says so.
 MINUTES = {"quick": 5.5, "full": 120.0}

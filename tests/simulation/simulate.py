@@ -56,6 +56,24 @@ def random_pipeline(rnd):
                     run_timeout_s=rnd.choice((None, None, None, None, 20.0)))
 
 
+#: Exit codes that the jobs of a run end with.
+WAYS_TO_END = ((0,), (0, 0, 0, 1), (0, 1, 2, 126))
+
+
+def random_behaviour(rnd, clock, codes):
+    """How attempts go; the wall clock is set by somebody now and then."""
+    def behave(start):
+        code = rnd.choice(codes)
+        status = JobStatus.SUCCESS if code in start.job.success_exit_codes else JobStatus.FAILED
+        if code == 126:
+            status = JobStatus.ERROR
+        if rnd.random() < 0.1:
+            clock.jump(rnd.choice((-86400.0, 3600.0, -1.0)))
+        return Behaviour(rnd.choice((0.0, 0.01, 1.0, 3.0, 30.0)), status, code, rnd.choice((0.0, 0.5, 99.0)))
+
+    return behave
+
+
 def start_of(jobs, position):
     """The first attempt of a job, as the engine would hand it over."""
     job = jobs[position]
@@ -235,19 +253,7 @@ def run_seed(seed):
     graph = Graph(pipeline.jobs)
     clock = SimulatedClock()
     ledger = Ledger()
-    outcome_rnd = random.Random(seed + 1)
-    ways = rnd.choice(((0,), (0, 0, 0, 1), (0, 1, 2, 126)))
-
-    def behave(start):
-        code = outcome_rnd.choice(ways)
-        status = JobStatus.SUCCESS if code in start.job.success_exit_codes else JobStatus.FAILED
-        if code == 126:
-            status = JobStatus.ERROR
-        if outcome_rnd.random() < 0.1:
-            clock.jump(outcome_rnd.choice((-86400.0, 3600.0, -1.0)))
-        return Behaviour(outcome_rnd.choice((0.0, 0.01, 1.0, 3.0, 30.0)), status, code,
-                         outcome_rnd.choice((0.0, 0.5, 99.0)))
-
+    behave = random_behaviour(random.Random(seed + 1), clock, rnd.choice(WAYS_TO_END))
     signal_times = sorted(clock.monotonic() + rnd.uniform(0, 60) for _ in range(rnd.choice((0, 0, 0, 1, 2))))
     delivered = []
 
@@ -298,6 +304,9 @@ def verify(pipeline, journal, ledger, outcome, given, signalled, clock):
     for token in ledger.started:
         if token not in journal.attempt_status:
             raise Violation("the result of %s was never committed" % token)
+    for token in journal.intended:
+        if token not in journal.attempt_status:
+            raise Violation("what became of %s, which was intended, was never committed" % token)
     attempts = {}
     for token in ledger.started:
         position, number = position_and_attempt(token)
