@@ -57,8 +57,8 @@ class ProcessStat:
         self.threads = int(fields[17])
         #: Clock ticks since boot.
         self.start = int(fields[19])
-        #: In the middle of an execve the new memory has no environment yet: where it will end is set last. Threads of the
-        #: kernel, and what is about to end, have no memory at all.
+        #: In the middle of an execve the new memory has no environment yet: where it will end is set last.
+        #: Threads of the kernel, and what is about to end, have no memory at all.
         self.is_between_programs = (len(fields) > 48 and fields[48] == b"0" and fields[20] != b"0"
                                     and self.state not in "ZX")
 

@@ -29,7 +29,7 @@ from jobs.keeper.processes import boot_id
 from jobs.keeper.record import RecordWriter
 from jobs.models import FINAL_STATUSES, Check, JobStatus, RunStatus
 from jobs.ports import StopRequest
-from jobs.run_context import RunContext, position_and_attempt
+from jobs.run_context import RunContext
 from jobs.scheduler import Scheduler
 
 #: Greater than any pid that a kernel gives: the runners of the simulation are dead for whoever looks.
@@ -145,12 +145,12 @@ class KeptExecutor(RecordingExecutor):
 class HonestChecks(SimulatedChecks):
     """Of what looks at files the answer is the true one, since it may be looked at again after a death."""
 
-    def submit(self, ticket, checks, working_dir, environment):
+    def submit(self, ticket, checks, context):
         if checks[0].name != "check_file_exists":
-            super().submit(ticket, checks, working_dir, environment)
+            super().submit(ticket, checks, context)
             return
         decide, self.decide = self.decide, lambda: os.path.exists(checks[0].params["path"])
-        super().submit(ticket, checks, working_dir, environment)
+        super().submit(ticket, checks, context)
         self.decide = decide
 
 
