@@ -17,11 +17,12 @@ from config.schema import DEFAULT_OF_JOB_KEY, FILE, JOB
 from config.secrecy import masked_text, secret_values
 from config.surroundings import resolve_folder
 from config.upkeep_builder import deadline_of, mail_server_of, retention_of, rules_of
-from jobs.models import Check, Dependency, Job, JobStatus, Pipeline, RetryPolicy
+from jobs.models import Check, Dependency, Job, JobStatus, Pipeline, Plugin, RetryPolicy
 
 if TYPE_CHECKING:
     from config.expansion import Expansion
     from config.pipeline import Overrides
+    from config.plugins import Plugins
     from jobs.server_place import ServerPlace
 
 __all__ = ["application_name", "build", "processors"]
@@ -58,7 +59,7 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
     folder = os.path.dirname(path)
     working_dir = resolve_folder(str(top["working_dir"]), folder, variables)[0] if "working_dir" in top else folder
     log_dir = resolve_folder(str(top["log_dir"]), working_dir, variables)[0] if "log_dir" in top else ""
-    jobs = _JobBuilder(top, environment, working_dir).build()
+    jobs = _JobBuilder(top, environment, working_dir, folder).build()
     secrets = secret_values(top, environment, environ)
     text, digest = masked_text(document, secrets)
     parallel, workers = _workers(top, overrides)
@@ -204,7 +205,7 @@ def _condition(value: object, variables: Mapping[str, str]) -> Optional[_Raw]:
 class _JobBuilder:
     """Makes the jobs of one file."""
 
-    def __init__(self, top: _Raw, environment: Environment, working_dir: str) -> None:
+    def __init__(self, top: _Raw, environment: Environment, working_dir: str, folder: str) -> None:
         self._top = top
         self._environment = environment
         self._working_dir = working_dir
@@ -216,6 +217,11 @@ class _JobBuilder:
         self._made: Dict[Tuple[str, str], object] = {}
         self._nothing: Dict[str, str] = {}
         self._dependencies: Dict[Tuple[str, str], Dependency] = {}
+        self._plugins: Optional[Plugins] = None
+        if top.get("dependency_plugins"):
+            from config.plugins import find_plugins
+            self._plugins = find_plugins(top["dependency_plugins"], (working_dir, folder), environment.variables,
+                                         Report())
 
     def build(self) -> List[Job]:
         """All jobs, in the order of the file."""
@@ -330,8 +336,15 @@ class _JobBuilder:
         if not said.get(name):
             return ()
         from config.checks import expanded_params, named
-        return tuple(Check(check, expanded_params(check, params, variables))
+        return tuple(Check(check, expanded_params(check, params, variables), self._plugin(check))
                      for check, params, _ in named(said[name], ()))
+
+    def _plugin(self, check: str) -> Optional[Plugin]:
+        """The plugin that adds a check; None where it is built in."""
+        if self._plugins is None:
+            return None
+        from jobs.checks.registry import BUILT_IN
+        return None if BUILT_IN.get(check) is not None else self._plugins.of(check)
 
 
 def _as_object(value: object) -> _Raw:

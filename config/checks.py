@@ -1,5 +1,5 @@
 """The checks of a configuration: their names, and their parameters once variables are in them."""
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from config.environment import expand, expand_home
 from config.kinds import is_comment
@@ -7,6 +7,9 @@ from config.problems import Path, Report, shown
 from jobs.checks.parameters import is_open
 from jobs.checks.registry import BUILT_IN
 from jobs.placeholders import expand_values
+
+if TYPE_CHECKING:
+    from config.plugins import Plugins
 
 __all__ = ["check_expanded", "check_names", "expanded_params", "missing_variables", "named"]
 
@@ -23,14 +26,16 @@ def named(checks: object, path: Path) -> Iterator[Tuple[str, _Raw, Path]]:
                 params, dict) else {}, path + (index,)
 
 
-def check_names(checks: object, path: Path, added: Sequence[str], report: Report) -> None:
+def check_names(checks: object, path: Path, plugins: "Optional[Plugins]", report: Report) -> None:
     """Report checks that there are not.
 
-    :param added: names of the checks that plugins add
+    :param plugins: the plugins of the file; None where it names none
     """
+    if plugins is not None and not plugins.is_complete:
+        return
     for name, _, here in named(checks, path):
-        if BUILT_IN.get(name) is None and name not in added:
-            known = BUILT_IN.names() + sorted(added)
+        if BUILT_IN.get(name) is None and (plugins is None or plugins.of(name) is None):
+            known = BUILT_IN.names() + (sorted(plugins.names) if plugins is not None else [])
             report.error(here + ("name",), "E140", "there is no check %s" % shown(name),
                          report.suggestions.hint(name, known) or "there are: " + ", ".join(known))
 

@@ -11,6 +11,9 @@ from jobs.placeholders import Lookup, expand_command, expand_text
 __all__ = ["Placing"]
 
 _CONDITION = "run_if"
+_PARAMETERS = "params"
+#: In the place of a key: the command of a check or a condition. In its vector variables expand afterwards.
+_ASKED = "?"
 #: In the place of a key: here nothing is expanded afterwards.
 _PASTED = "*"
 #: Keys whose texts are only read by people, and lists of what is data.
@@ -39,13 +42,14 @@ class Placing:
         if isinstance(value, str):
             if "${" not in value:
                 return value
-            if key == "command":
+            if key in ("command", _ASKED):
                 return expand_command(value, self._lookup, "", self._variable)[0]
             if key == _PASTED or key in _FOR_PEOPLE:
                 return expand_text(value, self._lookup)
             return expand_text(value, self._reference)
         if isinstance(value, list):
-            return [self.put_in(item, _PASTED if key == "command" else key) for item in value]
+            below = {"command": _PASTED, _ASKED: ""}.get(key, key)
+            return [self.put_in(item, below) for item in value]
         if isinstance(value, dict):
             return {name: item if is_comment(name) or key == "" and name == "parameters"
                     else self.put_in(item, _kind_of_place(key, name)) for name, item in value.items()}
@@ -65,6 +69,8 @@ def _kind_of_place(above: str, name: str) -> str:
     """What stands under a key tells how values are put in: the key itself, where it has a meaning there."""
     if above == "env_variables":
         return ""
+    if above in (_PARAMETERS, _CONDITION) and name == "command":
+        return _ASKED
     if name == _ITEMS or above == _PASTED and name != "glob" or above == "stdin" and name == "text":
         return _PASTED
     return _CONDITION if above == _CONDITION and name in _PARTS else name

@@ -59,6 +59,7 @@ CODES: Dict[str, str] = {
     "E153": "${item} has no place there, or the items have no value of that name",
     "E154": "the check looks at what the job wrote, and stands before the job",
     "E155": "the place of the database cannot be used as it is written",
+    "E160": "the plugin cannot be used: no file, no Python, or it has no such check",
     "W101": "the program was not found",
     "W102": "the job can never run",
     "W103": "the timeout is longer than the one of the whole run",

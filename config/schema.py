@@ -60,8 +60,8 @@ DATABASE = Table("database", (
 ))
 
 PLUGIN = Table("plugin", (
-    Key("name", _LINE, None, "name of the plugin", required=True),
-    Key("path", _PATH, None, "its Python file", default_text="none"),
+    Key("name", _LINE, None, "its class or function, or a name for its only class", required=True),
+    Key("path", _PATH, None, "its Python file, relative to working_dir; ~ and ${VAR} expand", default_text="NAME.py"),
 ))
 
 _SCALAR = Either(Text(maximum=65536), Number(-1e300, 1e300), Flag())
@@ -232,7 +232,7 @@ FILE = Table("file", (
         "commands that are always accepted, as regular expressions"),
     Key("workspace_paths", ListOf(_PATH, what="a list of paths"), [], "where a program given by path may lie"),
     Key("dependency_plugins", ListOf(Either(Text(1, one_line=True), Object(PLUGIN)), what="a list of plugins"), [],
-        "Python files that add checks; not supported yet by this version"),
+        "Python files that add checks: a name (NAME.py, in plugins/ too), a path, or {name, path}"),
     Key("email_address", Either(Text(), ListOf(Text(1), what="a list of addresses")), None,
         "who is told, with commas or as a list", default_text="none", example="ops@example.com"),
     Key("email_on_success", Flag(), False, "mail after a run that succeeded"),

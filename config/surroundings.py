@@ -3,11 +3,14 @@
 They read the environment that they are given and ask the file system; they change nothing.
 """
 import os
-from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from config.made_jobs import made_variables
 from config.problems import Path, Report, quoted
 from config.rules import effective, place
+
+if TYPE_CHECKING:
+    from config.plugins import Plugins
 
 __all__ = ["Folders", "check", "folder_problem", "resolve_folder"]
 
@@ -26,6 +29,10 @@ def check(top: _Raw, jobs: _Jobs, defaults: _Raw, names: Set[str], folder: str, 
     """Report variables that go in circles or are not set, folders that cannot be used, programs that are not there."""
     surroundings = _Surroundings(top, defaults, environ, overrides, report)
     folders = surroundings.check_folders(top, folder)
+    if top.get("dependency_plugins"):
+        from config.plugins import find_plugins
+        surroundings.plugins = find_plugins(top["dependency_plugins"], (folders.working_dir, folder),
+                                            surroundings.environment.variables, report)
     if not names.isdisjoint(("env_variables", "pre_checks", "post_checks", "working_dir", "stdin", "run_if")):
         for index, job in enumerate(jobs):
             surroundings.check_job(job, ("jobs", index), folders)
@@ -98,6 +105,7 @@ class _Surroundings:
             from config.upkeep import check_upkeep
             check_upkeep(top, variables, report)
         self._folders: Dict[str, Optional[str]] = {}
+        self.plugins: Optional[Plugins] = None
 
     def _tell(self, code: str, path: Path, message: str) -> None:
         if code[0] == "W":
@@ -186,7 +194,7 @@ class _Surroundings:
 
     def _check_checks(self, checks: object, variables: Mapping[str, str], path: Path) -> None:
         from config.checks import check_expanded, check_names, missing_variables
-        check_names(checks, path, (), self.report)
+        check_names(checks, path, self.plugins, self.report)
         for name, where in missing_variables(checks, path, variables):
             self._tell_missing([name], where)
         check_expanded(checks, path, variables, self.report)

@@ -70,7 +70,7 @@ def validate_job_config(job: object) -> List[str]:
     for name in ("pre_checks", "post_checks"):
         if good.get(name):
             from config.checks import check_names
-            check_names(good[name], path + (name,), (), report)
+            check_names(good[name], path + (name,), None, report)
     own = good.get("env_variables")
     if isinstance(own, dict) and own:
         from config.environment import Environment

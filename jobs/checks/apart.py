@@ -41,10 +41,10 @@ def run_apart(task: str, request: Dict[str, object], working_dir: str, environme
         raise InternalError("the code of %s cannot be found" % child.__name__)
     argv: List[str] = [sys.executable or "/proc/self/exe"] + (["-I", "-S"] if isolated else []) + ["-c", _BOOTSTRAP]
     answer = run_program(argv, working_dir, environment, timeout_s, marshal.dumps((code, task, request)), True)
-    if answer.exit_code != 0:
+    if answer.exit_code is None:
         return False, answer.what
     try:
         passed, found = json.loads(answer.said.decode("ascii"))
         return bool(passed), str(found)
     except (ValueError, TypeError):
-        return False, "it ended without an answer"
+        return False, "it ended without an answer (%s)" % answer.what

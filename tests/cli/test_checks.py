@@ -82,13 +82,68 @@ def test_checks_that_a_dead_runner_did_not_come_to(case: Case) -> None:
          "post_checks": [check("check_output_contains", text="${jobs.tell.outputs.word}"),
                          check("check_command", command="test \"$WORD$EXECUTIONER_JOB_ID\" = donea && touch checked")]})
     with case.background("run", "config.json", stderr=subprocess.DEVNULL) as runner:
-        deadline = time.monotonic() + 30
-        while not os.path.exists(case.path("ran")):
-            assert time.monotonic() < deadline and runner.poll() is None
-            time.sleep(0.01)
+        wait_for(case, runner, "ran")
         runner.kill()
     case.file("go", "")
     # The checks of the dead run are made when it is settled; a run that succeeded has nothing to resume.
     case.run("run", "config.json", "--resume", "last").expect(0)
     assert os.path.exists(case.path("checked"))
     assert by_id(case.run("show", "1", "--json").json())["a"]["status"] == "SUCCESS"
+
+
+PLUGIN = '''
+import os
+def check_rows(table, least=1):
+    print("noise")
+    rows = len(open(table).read().split())
+    return rows >= least, "%d rows in %s, job %s" % (rows, table, os.environ["EXECUTIONER_JOB_ID"])
+
+class Broken:
+    def check(self):
+        raise LookupError("no such table")
+'''
+
+
+def test_checks_of_plugins(case: Case) -> None:
+    case.file("site.py", PLUGIN).file("orders", "1 2 3")
+    case.jobs({"id": "good", "command": "true", "pre_checks": [check("check_rows", table="${T}")],
+               "post_checks": [check("check_rows", table="orders", least=3)]},
+              {"id": "few", "command": "true", "post_checks": [check("check_rows", table="orders", least=4)]},
+              {"id": "broken", "command": "true", "pre_checks": [check("broken")]},
+              {"id": "wrong", "command": "true", "pre_checks": [check("check_rows")]},
+              dependency_plugins=["site"], env_variables={"T": "orders"}, continue_on_error=True)
+    done = case.run("run", "config.json", "--json").expect(1)
+    jobs = by_id(done.json())
+    assert "noise" not in done.out + done.err
+    assert jobs["good"]["status"] == "SUCCESS", jobs["good"]
+    assert jobs["few"]["reason"] == "check_rows: 3 rows in orders, job few (plugin site)"
+    assert jobs["broken"]["reason"] == "broken: the plugin raised LookupError: no such table (site.py, line 10) (plugin site)"
+    assert jobs["wrong"]["reason"] == 'check_rows: it needs the parameter "table" (plugin site)'
+
+
+def test_a_plugin_that_is_missing_starts_nothing(case: Case) -> None:
+    case.jobs({"id": "a", "command": "touch ran"}, dependency_plugins=["site"])
+    done = case.run("run", "config.json").expect(2)
+    assert 'E160 dependency_plugins[0]: there is no file "site"; it is looked for in DIR' in done.err
+    assert not os.path.exists(case.path("ran"))
+
+
+def test_checks_of_plugins_after_the_death_of_the_runner(case: Case) -> None:
+    case.file("site.py", PLUGIN).file("orders", "1 2 3")
+    case.jobs({"id": "a", "command": "touch ran; while ! test -e go; do sleep 0.02; done",
+               "post_checks": [check("check_rows", table="orders", least=9)]}, dependency_plugins=["site"])
+    with case.background("run", "config.json", stderr=subprocess.DEVNULL) as runner:
+        wait_for(case, runner, "ran")
+        runner.kill()
+    case.file("go", "")
+    case.run("run", "config.json", "--resume", "last", "--quiet").expect(1)
+    job = by_id(case.run("show", "1", "--json").json())["a"]
+    assert job["status"] == "FAILED" and "check_rows: 3 rows in orders, job a (plugin site)" in job["reason"]
+
+
+def wait_for(case: Case, runner: "subprocess.Popen[bytes]", name: str) -> None:
+    """Wait until a file is there."""
+    deadline = time.monotonic() + 30
+    while not os.path.exists(case.path(name)):
+        assert time.monotonic() < deadline and runner.poll() is None
+        time.sleep(0.01)

@@ -23,6 +23,14 @@ def test_values_reach_the_jobs_as_data(case: Case) -> None:
     assert os.path.exists(case.path("c.txt"))
 
 
+def test_values_in_the_commands_of_checks_are_not_expanded_again(case: Case) -> None:
+    case.jobs({"id": "a", "command": "true", "post_checks": [
+        {"name": "check_command", "params": {"command": ["test", "${params.text}", "=", "${DOLLAR}{HOME}"]}},
+        {"name": "check_command", "params": {"command": "test \"${params.text}\" = '${'HOME'}'"}}]},
+              parameters=PARAMETERS, env_variables={"DOLLAR": "$"})
+    case.run("run", "config.json", "--param", "mode=full", "--param", "text=${HOME}").expect(0, "", "")
+
+
 def test_mistakes_start_nothing(case: Case) -> None:
     case.jobs({"id": "a", "command": "touch started"}, parameters=PARAMETERS)
     for words, line in (

@@ -169,8 +169,8 @@ BAD_TOP_KEYS = [
      + ", ".join(sorted(FEATURES))),
     ('"features": {"strict_validation": "off"}', '2:35: error E103 features.strict_validation: must be true or false, '
      'got "off"'),
-    ('"dependency_plugins": ["x"]', '2:23: error E151 dependency_plugins: plugins are not supported yet by this version; '
-     'take them out to run without their checks'),
+    ('"dependency_plugins": [5]', '2:24: error E103 dependency_plugins[0]: must be a string or an object, got 5'),
+    ('"dependency_plugins": [{"path": "x"}]', '2:24: error E107 dependency_plugins[0]: the key "name" is required'),
     ('"dependency_plugins": []', None),
     ('"security_policy": "block"', '2:20: error E151 security_policy: the policy "block" is not supported yet by this '
      'version; write "warn" to run without it'),
