@@ -21,7 +21,7 @@ from config.validator_v2 import JobConfig
 from jobs.models import RetryPolicy
 
 #: What only values together, or the machine, can show; a schema cannot say it.
-BEYOND_SHAPE = ("E113", "E114", "E12", "E13", "E140", "E142", "E148", "E149", "E150", "E151", "E160")
+BEYOND_SHAPE = ("E113", "E114", "E12", "E13", "E140", "E142", "E148", "E149", "E150", "E151", "E155", "E160")
 
 
 def keys() -> Iterator[Tuple[Table, Key]]:
