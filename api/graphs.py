@@ -2,7 +2,8 @@
 from collections import OrderedDict
 from typing import Dict, List, Tuple
 
-from config.expansion import expand
+from config.expansion import Expansion, expand
+from config.inner import KeptContent, flattened, kept_contents
 from config.loader import load_text
 from config.problems import Report
 from config.rules import dependencies_of
@@ -26,23 +27,36 @@ def arrows_of(text: str) -> Arrows:
     jobs = top.get("jobs") if isinstance(top, dict) else None
     if not isinstance(top, dict) or not isinstance(jobs, list):
         return {}
-    defaults = top.get("defaults")
-    if not isinstance(defaults, dict):
-        defaults = {}
-    made = expand([job if isinstance(job, dict) else {} for job in jobs], defaults, Report(),
-                  lambda job, path, patterns: []).jobs
+    made = list(flattened(_expanded(top, jobs, kept_contents(top), "")))
     members = members_by_group(str(job.get("id")) for job in made)
     arrows: Arrows = {}
     count = 0
     for job in made:
         found: List[Tuple[str, str]] = []
-        for _, other, when in dependencies_of(job, defaults):
+        for _, other, when in dependencies_of(job, {}):
             others = members.get(other, [other])
             count += len(others)
             if count <= MAX_ARROWS or len(others) == 1:
                 found += [(one, when) for one in others]
         arrows[str(job.get("id"))] = found
     return arrows
+
+
+def _expanded(top: Dict[str, object], jobs: List[object], contents: Dict[str, KeptContent], prefix: str) -> Expansion:
+    """The jobs of a kept configuration and of the inner ones."""
+    defaults = top.get("defaults")
+    if not isinstance(defaults, dict):
+        defaults = {}
+    found = expand([job if isinstance(job, dict) else {} for job in jobs], defaults, Report(),
+                   lambda job, path, patterns: [])
+    found.top = dict(top, defaults=defaults)
+    for position, job in enumerate(found.jobs):
+        job_id = "%s%s" % (prefix, job.get("id"))
+        content = contents[job_id].value if "config" in job and job_id in contents else None
+        inner = content.get("jobs") if isinstance(content, dict) else None
+        if isinstance(content, dict) and isinstance(inner, list):
+            found.inner[position] = _expanded(content, inner, contents, job_id + "/")
+    return found
 
 
 class GraphCache:

@@ -10,7 +10,7 @@ from config.environment import Environment, expand, expand_home
 from config.features import Features
 from config.kinds import Duration, Signal, is_comment
 from config.loader import Document
-from config.made_jobs import made_variables, nothing_to_do
+from config.made_jobs import is_cleanup, made_variables, nothing_to_do
 from config.problems import Report
 from config.rules import dependency_of
 from config.schema import DEFAULT_OF_JOB_KEY, FILE, JOB
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from config.plugins import Plugins
     from jobs.server_place import ServerPlace
 
-__all__ = ["application_name", "build", "processors"]
+__all__ = ["JobBuilder", "application_name", "build", "processors"]
 
 _Raw = Dict[str, object]
 _Value = TypeVar("_Value")
@@ -59,15 +59,24 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
     folder = os.path.dirname(path)
     working_dir = resolve_folder(str(top["working_dir"]), folder, variables)[0] if "working_dir" in top else folder
     log_dir = resolve_folder(str(top["log_dir"]), working_dir, variables)[0] if "log_dir" in top else ""
-    jobs = _JobBuilder(top, environment, working_dir, folder).build()
+    builder = JobBuilder(top, environment, working_dir, folder)
     secrets = secret_values(top, environment, environ)
+    all_pools = _object(top, "pools")
+    if expansion is not None and expansion.inner:
+        from config.inner_builder import build_whole
+        whole = build_whole(expansion, builder, variables)
+        jobs, seen = whole.jobs, whole.environment
+        secrets = tuple(sorted(whole.secrets.union(secrets)))
+        all_pools = dict(whole.pools, **all_pools)
+    else:
+        jobs, seen = builder.build(), variables
     text, digest = masked_text(document, secrets)
     parallel, workers = _workers(top, overrides)
     run_timeout, expect = top.get("run_timeout"), top.get("expect")
     textfile = top.get("metrics_textfile")
     outside = dict(environ)
     outside.update(variables)
-    pools = {name: _integer(slots) for name, slots in _object(top, "pools").items() if not is_comment(name)}
+    pools = {name: _integer(slots) for name, slots in all_pools.items() if not is_comment(name)}
     return Pipeline(
         application=application_name(top, path), jobs=jobs, config_path=path, config_text=text, config_hash=digest,
         working_dir=working_dir, log_dir=log_dir, parallel=parallel, max_workers=workers,
@@ -76,7 +85,7 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
         overlap=str(top.get("overlap", FILE.by_name["overlap"].default)),
         on_orphan=str(top.get("on_orphan", "adopt")), on_runner_death=str(top.get("on_runner_death", "finish")),
         pools={name: pools[name] for name in pools if any(job.pool == name for job in jobs)} if pools else pools,
-        allow_shell=top.get("allow_shell", True) is True, environment=variables, secret_values=secrets,
+        allow_shell=top.get("allow_shell", True) is True, environment=seen, secret_values=secrets,
         features=dict(features.values), database_path=_database_path(top.get("database"), working_dir, variables),
         server=_server(top.get("database")),
         notifications=rules_of(top, outside), mail_server=mail_server_of(top, outside),
@@ -88,11 +97,14 @@ def _kept(document: Document, expansion: "Expansion") -> Document:
     """The document as the history keeps it."""
     assert isinstance(document.value, dict)
     jobs = expansion.kept_jobs(document.value)
-    if jobs is None:
+    if jobs is None and not expansion.inner:
         return document
     import json
     kept = Document(document.file)
-    kept.value = dict(document.value, jobs=jobs)
+    kept.value = dict(document.value, jobs=document.value["jobs"] if jobs is None else jobs)
+    if expansion.inner:
+        from config.inner import CONTENTS, kept_entries
+        kept.value[CONTENTS] = kept_entries(expansion)
     kept.text = json.dumps(kept.value, indent=1, ensure_ascii=False)
     return kept
 
@@ -202,8 +214,12 @@ def _condition(value: object, variables: Mapping[str, str]) -> Optional[_Raw]:
     return expanded(value, variables)
 
 
-class _JobBuilder:
-    """Makes the jobs of one file."""
+class JobBuilder:
+    """Makes the jobs of one file.
+
+    :param top: the keys of the file
+    :param working_dir: its folder, absolute
+    """
 
     def __init__(self, top: _Raw, environment: Environment, working_dir: str, folder: str) -> None:
         self._top = top
@@ -225,9 +241,10 @@ class _JobBuilder:
 
     def build(self) -> List[Job]:
         """All jobs, in the order of the file."""
-        return [self._job(_as_object(raw)) for raw in _list(self._top["jobs"])]
+        return [self.job(_as_object(raw)) for raw in _list(self._top["jobs"])]
 
-    def _job(self, raw: _Raw) -> Job:
+    def job(self, raw: _Raw) -> Job:
+        """One job."""
         said = raw
         if self._defaults:
             said = dict(self._defaults)
@@ -276,6 +293,7 @@ class _JobBuilder:
             deadline=deadline_of(said["deadline"]) if "deadline" in said else None,
             runbook=str(said.get("runbook", "")),
             nothing_to_do=nothing_to_do(raw),
+            cleanup=is_cleanup(raw),
             priority=_integer(said.get("priority", 0)),
             tags=tuple(map(str, _list(said["tags"]))) if "tags" in said else (),
             pre_checks=self._checks(said, "pre_checks", variables),

@@ -14,7 +14,7 @@ from config.placing import Placing
 from config.problems import Path, Report, quoted
 from config.rules import dependency_of, effective, place
 from config.schema import MAX_JOBS
-from jobs.group_ids import members_by_group
+from jobs.group_ids import groups_of, members_by_group
 
 __all__ = ["Expansion", "Matcher", "OriginalPlaces", "expand", "warn_of_items"]
 
@@ -44,6 +44,18 @@ class Expansion:
         self.origins: List[int] = []
         #: The items of the jobs of the file, by place.
         self.items: Dict[int, List[Item]] = {}
+        #: The keys of the file with parameters in their places, and the variables that lie over all others.
+        self.top: Mapping[str, object] = {}
+        self.overrides: Mapping[str, str] = {}
+        #: What the configurations hold that jobs run, by the place of the job among ``jobs``; and how many jobs in all.
+        self.inner: "Dict[int, Expansion]" = {}
+        self.count = 0
+        #: What inner jobs tell others, by their ids.
+        self.told: Dict[str, List[str]] = {}
+        #: Of an inner configuration: its file, absolute; what that holds; the environment that its jobs inherit.
+        self.file = ""
+        self.value: object = None
+        self.environ: Mapping[str, str] = {}
 
     def add(self, job: _Raw, origin: int) -> None:
         """One more job."""
@@ -133,6 +145,7 @@ def expand(jobs: Sequence[_Raw], defaults: Mapping[str, object], report: Report,
         for made in _made(job, defaults, items):
             expansion.add(made, index)
     _resolve_dependencies(expansion, defaults, report)
+    expansion.count = len(expansion.jobs)
     return expansion
 
 
@@ -311,8 +324,12 @@ def _resolve_dependencies(expansion: Expansion, defaults: Mapping[str, object], 
         if other in known or other in groups or "[" not in other:
             return other
         if other not in answers:
-            base, _, text = other.partition("[")
-            answers[other] = "%s[%s]" % (base, label_of(text.rstrip("]")))
+            head = next((group for group in groups_of(other) if other[len(group)] == "/"), other)
+            base, _, text = head.partition("[")
+            answers[other] = head if head in known else "%s[%s]" % (base, label_of(text[:-1]))
+            if answers[other] in known:
+                answers[other] += other[len(head):]
+                known.add(answers[other])
         if answers[other] not in known:
             members = groups.get(other.partition("[")[0], [])
             here.error(path, "E121", "no job has the id %s" % quoted(other),

@@ -35,7 +35,8 @@ def json_schema() -> Schema:
     schema: Schema = {"$schema": DIALECT, "title": "Executioner configuration"}
     schema.update(_table(FILE))
     schema["if"] = {"properties": {"defaults": {"type": "object", "required": ["command"]}}, "required": ["defaults"]}
-    schema["else"] = {"properties": {"jobs": {"items": {"if": {"type": "object"}, "then": {"required": ["command"]}}}}}
+    schema["else"] = {"properties": {"jobs": {"items": {"if": {"type": "object"}, "then": {
+        "anyOf": [{"required": ["command"]}, {"required": ["config"]}]}}}}}
     schema["$defs"] = definitions
     return schema
 

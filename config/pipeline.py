@@ -5,18 +5,18 @@ no more than it needs; the dataclasses of the jobs are built only to run them.
 """
 import gc
 import os
-from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from config.features import Features, resolve_features
 from config.loader import Document, load
-from config.problems import Finding, Path, Problem, Report, path_text
+from config.problems import Problem, Report
 from config.validator import check_configuration
 
 if TYPE_CHECKING:
     from config.expansion import Expansion
     from jobs.models import Pipeline
 
-__all__ = ["LoadResult", "Overrides", "ValidationResult", "load_pipeline", "validate_file"]
+__all__ = ["LoadResult", "Overrides", "ValidationResult", "has_inner_files", "load_pipeline", "validate_file"]
 
 
 class ValidationResult:
@@ -142,35 +142,28 @@ def _validate(path: str, environ: Optional[Mapping[str, str]], settings: Sequenc
     features = resolve_features(in_file, environ, settings, report, problems)
     report.strict = features["strict_validation"]
     expansion: "Optional[Expansion]" = None
+    inner: List[Problem] = []
     if value is not None:
+        family = None
+        if isinstance(value, dict) and has_inner_files(value):
+            from config.inner import Family
+            family = Family(path, insecure)
+            inner = family.problems
         expansion = check_configuration(value, os.path.dirname(os.path.abspath(path)), environ, overrides.env,
-                                        report, overrides.params, overrides.inherited_params)
+                                        report, overrides.params, overrides.inherited_params, family)
     if report.findings:
-        problems += _placed(document, report.findings)
+        from config.positions import placed
+        problems += placed(document, report.findings)
     problems += document.problems
     problems.sort(key=_order)
+    problems += inner
     return document, problems, features, expansion
 
 
-def _placed(document: Document, findings: List[Finding]) -> List[Problem]:
-    """The findings with line and column, without those about values that reading has complained about."""
-    from config import positions
-    if not document.looked:
-        # Only a file with problems can be nested deeply: no key takes a value that is.
-        positions.find_lexical(document, False)
-    wanted: Set[Path] = {finding.place for finding in findings}
-    places = positions.locate(document.plain, wanted)
-    offsets = sorted({place for pair in places.values() for place in pair})
-    lines = positions.lines_and_columns(document.text, offsets)
-    problems = []
-    for finding in findings:
-        if finding.path in document.said and not finding.at_key:
-            continue
-        offset = places.get(finding.place, (0, 0))[1 if finding.at_key else 0]
-        line, column = lines.get(offset, (1, 1))
-        problems.append(Problem(document.file, line, column, finding.code, path_text(finding.path), finding.severity,
-                                finding.message, finding.hint))
-    return problems
+def has_inner_files(top: Mapping[str, object]) -> bool:
+    """Whether any job of a file runs another configuration."""
+    jobs = top.get("jobs")
+    return isinstance(jobs, list) and any(isinstance(job, dict) and "config" in job for job in jobs)
 
 
 def _order(problem: Problem) -> Tuple[int, int, str, str]:

@@ -7,12 +7,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Dict, List, Optional, Set, Tuple
 
-from config.problems import Path, path_text, quoted
+from config.problems import Finding, Path, Problem, path_text, quoted
 
 if TYPE_CHECKING:
     from config.loader import Document
 
-__all__ = ["Places", "explain", "find_depth", "find_lexical", "locate", "without_comments"]
+__all__ = ["Places", "explain", "find_depth", "find_lexical", "locate", "placed", "without_comments"]
 
 _STRING = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
 _COMMENT = re.compile(_STRING + r'|//[^\n]*|/\*[^*]*\*+(?:[^/*][^*]*\*+)*/|/\*|"')
@@ -315,3 +315,26 @@ def lines_and_columns(text: str, offsets: List[int]) -> Dict[int, Tuple[int, int
         found[offset] = (line, offset - start + 1)
         last = offset
     return found
+
+
+def placed(document: "Document", findings: List[Finding]) -> List[Problem]:
+    """The findings with line and column, without those about values that reading has complained about.
+
+    Of a document without text (a kept one) nobody knows lines: they are 0.
+    """
+    if not document.looked:
+        # Only a file with problems can be nested deeply: no key takes a value that is.
+        find_lexical(document, False)
+    wanted: Set[Path] = {finding.place for finding in findings}
+    places = locate(document.plain, wanted)
+    offsets = sorted({place for pair in places.values() for place in pair})
+    lines = lines_and_columns(document.text, offsets)
+    problems = []
+    for finding in findings:
+        if finding.path in document.said and not finding.at_key:
+            continue
+        offset = places.get(finding.place, (0, 0))[1 if finding.at_key else 0]
+        line, column = lines.get(offset, (1, 1)) if document.text else (0, 0)
+        problems.append(Problem(document.file, line, column, finding.code, path_text(finding.path), finding.severity,
+                                finding.message, finding.hint))
+    return problems

@@ -59,6 +59,8 @@ CODES: Dict[str, str] = {
     "E153": "${item} has no place there, or the items have no value of that name",
     "E154": "the check looks at what the job wrote, and stands before the job",
     "E155": "the place of the database cannot be used as it is written",
+    "E156": "the key does not go with config, or has no place in a file that a job runs",
+    "E157": "the configuration that a job is to run cannot be run",
     "E160": "the plugin cannot be used: no file, no Python, or it has no such check",
     "W101": "the program was not found",
     "W102": "the job can never run",

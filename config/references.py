@@ -31,12 +31,15 @@ def has_reference(text: str) -> bool:
     return "${jobs." in text and _REFERENCE.search(text) is not None
 
 
-def check(top: _Raw, jobs: _Jobs, defaults: _Raw, report: Report) -> None:
-    """Report references that name nothing, or what the job cannot be told."""
+def check(top: _Raw, jobs: _Jobs, defaults: _Raw, told: Mapping[str, List[str]], report: Report) -> None:
+    """Report references that name nothing, or what the job cannot be told.
+
+    :param told: what jobs of inner configurations tell, by their ids
+    """
     for name in _TOP:
         for path, _ in _references(top.get(name), (name,)):
             report.error(path, "E125", "what a job tells is known only in a job that depends on it")
-    checker = _Checker(jobs, defaults, report)
+    checker = _Checker(jobs, defaults, told, report)
     for index, job in enumerate(jobs):
         checker.check_job(job, ("jobs", index))
 
@@ -59,7 +62,8 @@ def _references(value: object, path: Path) -> Iterator[Tuple[Path, str]]:
 class _Checker:
     """The jobs of a file by their ids, and who is above whom."""
 
-    def __init__(self, jobs: _Jobs, defaults: _Raw, report: Report) -> None:
+    def __init__(self, jobs: _Jobs, defaults: _Raw, told: Mapping[str, List[str]], report: Report) -> None:
+        self._told = told
         self._defaults = defaults
         self._report = report
         self._by_id: Dict[str, Mapping[str, object]] = {str(job.get("id")): job for job in jobs}
@@ -87,14 +91,14 @@ class _Checker:
         if teller is None and job_id in self._members:
             self._report.error(path, "E125", "the id %s means several jobs" % quoted(job_id),
                                "name one of them, such as %s" % quoted(self._members[job_id][0]))
-        elif teller is None:
+        elif teller is None and job_id not in self._told:
             self._report.error(path, "E125", "no job has the id %s" % quoted(job_id),
                                self._hint(job_id, sorted(above)))
         elif job_id not in above and above.isdisjoint(groups_of(job_id)):
             self._report.error(path, "E125", "the job does not depend on %s, so it cannot know what that tells"
                                % quoted(job_id), "name it in dependencies")
         else:
-            told = effective(teller, self._defaults, "outputs")
+            told = self._told[job_id] if teller is None else effective(teller, self._defaults, "outputs")
             names: List[str] = [str(name) for name in told] if isinstance(told, list) else []
             if output not in names:
                 self._report.error(path, "E125", "the job %s does not declare the output %s" % (

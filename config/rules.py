@@ -41,7 +41,7 @@ def check(top: _Raw, checked: "Jobs", defaults: _Raw, folder: str, environ: Mapp
         _check_pools(top.get("pools", {}), jobs, defaults, report)
     if has_references(top, jobs, defaults, names, "${jobs."):
         from config import references
-        references.check(top, jobs, defaults, report)
+        references.check(top, jobs, defaults, checked.told, report)
     if checked.has_conditions:
         _check_never_run(jobs, defaults, report)
     if "run_timeout" in top:
@@ -119,7 +119,10 @@ def _makes_jobs(made: str, places: Mapping[str, int], jobs: _Jobs, defaults: Map
     """The id of the job of the file of which one with such an id is made; "" where none is."""
     from jobs.group_ids import groups_of
     plain = (groups_of(made) or [""])[0]
-    return plain if plain in places and effective(jobs[places[plain]], defaults, "for_each") is not None else ""
+    job = jobs[places[plain]] if plain in places else {}
+    if made[len(plain):len(plain) + 1] == "/":
+        return plain if "config" in job else ""
+    return plain if effective(job, defaults, "for_each") is not None else ""
 
 
 def check_own_dependencies(job: Mapping[str, object], defaults: Mapping[str, object], path: Path,
@@ -129,7 +132,7 @@ def check_own_dependencies(job: Mapping[str, object], defaults: Mapping[str, obj
     seen: Dict[str, int] = {}
     for number, other, when in dependencies_of(job, defaults):
         here = place(job, "dependencies", path) + (number,)
-        if other == job.get("id") or other.startswith(str(job.get("id")) + "["):
+        if other == job.get("id") or other.startswith((str(job.get("id")) + "[", str(job.get("id")) + "/")):
             report.error(here, "E122", "the job %s depends on itself" % quoted(str(job.get("id"))))
         elif other in seen:
             report.error(here, "E123", "the dependency %s stands twice in the list" % quoted(other))

@@ -109,6 +109,9 @@ JOB = Table("job", (
     Key("command", Either(Text(what="a string"), Command()), None,
         "a string is a shell command (run without a shell where it needs none); a list is a program with its "
         "arguments, never a shell", required=True, example="./extract.sh --all"),
+    Key("config", _PATH, None,
+        "instead of command: another configuration, relative to this file, that is run as this one job; its jobs are "
+        "named id/JOB", new=True, default_text="none", example="load.json"),
     Key("description", Text(), "", "for people"),
     Key("for_each", ForEach(), None,
         "one job for each item, named id[item]: a list, {range: [first, last]}, {glob: PATTERN}, or an object of lists "
@@ -178,8 +181,8 @@ JOB = Table("job", (
     Key("tags", _NAMES, [], "words that --tag selects by", new=True, example=["nightly"]),
 ))
 
-#: What ``defaults`` may hold: any key of a job but its id.
-DEFAULTS = JOB.without("defaults", "id")
+#: What ``defaults`` may hold: any key of a job but its id and the configuration that it runs.
+DEFAULTS = JOB.without("defaults", "id", "config")
 
 FILE = Table("file", (
     Key("$schema", Text(), None, "for editors; ignored", new=True, default_text="none",

@@ -15,6 +15,7 @@ from config.schema import DEFAULTS, DEPENDENCY, FILE, JOB, MAX_JOBS
 if TYPE_CHECKING:
     from config.expansion import Expansion
     from config.globbing import Globbing
+    from config.inner import Family
 
 __all__ = ["Jobs", "check_configuration", "check_job", "check_jobs"]
 
@@ -26,7 +27,7 @@ _distinct: Callable[[List[object]], FrozenSet[object]] = frozenset
 class Jobs:
     """The jobs of a file without what is wrong with them, and what was learnt on the way."""
 
-    __slots__ = ("usable", "names", "has_conditions")
+    __slots__ = ("usable", "names", "has_conditions", "told")
 
     def __init__(self, usable: List[_Raw], names: Set[str], has_conditions: bool) -> None:
         self.usable = usable
@@ -34,11 +35,14 @@ class Jobs:
         self.names = names
         #: Whether a dependency is more than an id.
         self.has_conditions = has_conditions
+        #: What jobs of inner configurations tell others, by their ids.
+        self.told: Dict[str, List[str]] = {}
 
 
 def check_configuration(value: object, folder: str, environ: Mapping[str, str], overrides: Mapping[str, str],
                         report: Report, params: Optional[Mapping[str, str]] = None,
-                        inherited_params: Optional[Mapping[str, str]] = None) -> "Optional[Expansion]":
+                        inherited_params: Optional[Mapping[str, str]] = None,
+                        family: "Optional[Family]" = None) -> "Optional[Expansion]":
     """Report everything that is wrong with a configuration; the jobs that are made of it, where any are made.
 
     :param value: what the file holds
@@ -47,6 +51,7 @@ def check_configuration(value: object, folder: str, environ: Mapping[str, str], 
     :param overrides: variables given with ``--env``
     :param params: values given with ``--param``
     :param inherited_params: values that were given to the run that is resumed
+    :param family: the files that belong together, where jobs run other configurations
     """
     if not isinstance(value, dict):
         report.error((), "E103", "must be an object, got %s" % kind_of(value))
@@ -80,25 +85,34 @@ def check_configuration(value: object, folder: str, environ: Mapping[str, str], 
         checked = Jobs([parameters.put_in_object(job) for job in checked.usable], checked.names, checked.has_conditions)
         defaults = parameters.put_in_object(defaults)
         overrides = dict(overrides, **parameters.variables())
-    expansion = _expanded(top, checked, defaults, folder, environ, overrides, report)
+    expansion = _expanded(top, checked, defaults, folder, environ, overrides, report, family is not None)
     if expansion is not None:
         checked = Jobs(expansion.jobs, checked.names, checked.has_conditions)
-        report = expansion.places(report)
+        places = expansion.places(report)
+        if family is not None:
+            from config import inner
+            inner.check_keys_beside(jobs if isinstance(jobs, list) else [], report)
+            inner.check(expansion, defaults, folder, environ, inner.Given(params or {}, inherited_params or {}), places,
+                        family)
+            checked.told = expansion.told
+        report = places
     rules.check(top, checked, defaults, folder, environ, overrides, report)
     return expansion
 
 
 def _expanded(top: _Raw, checked: Jobs, defaults: _Raw, folder: str, environ: Mapping[str, str],
-              overrides: Mapping[str, str], report: Report) -> "Optional[Expansion]":
-    """The jobs with one for each item, where there are items; what is wrong with items is reported."""
+              overrides: Mapping[str, str], report: Report, is_needed: bool) -> "Optional[Expansion]":
+    """The jobs with one for each item, where there are items; what is wrong with items is reported.
+
+    :param is_needed: make them in any case
+    """
     if not rules.has_references(top, checked.usable, defaults, checked.names, "${item") \
-            and "for_each" not in checked.names:
+            and "for_each" not in checked.names and not is_needed:
         return None
     from config import expansion
     expansion.warn_of_items(checked.usable, defaults, environ, report)
-    if "for_each" not in checked.names:
+    if "for_each" not in checked.names and not is_needed:
         return None
-
     globbing: "List[Globbing]" = []
 
     def match(job: Mapping[str, object], path: Path, patterns: List[str]) -> Optional[List[str]]:
@@ -107,7 +121,9 @@ def _expanded(top: _Raw, checked: Jobs, defaults: _Raw, folder: str, environ: Ma
             globbing.append(Globbing(top, defaults, folder, environ, overrides, report))
         return globbing[0].match(job, path, patterns)
 
-    return expansion.expand(checked.usable, defaults, report, match)
+    found = expansion.expand(checked.usable, defaults, report, match)
+    found.top, found.overrides = top, overrides
+    return found
 
 
 def _refers_to_parameters(top: _Raw, checked: Jobs, defaults: _Raw) -> bool:
@@ -143,7 +159,8 @@ def check_job(job: object, path: Path, defaults: Mapping[str, object], report: R
         if key is not None:
             _keep(good, name, item, key.kind, path + (name,), report)
     for key in JOB:
-        if key.required and key.name not in job and key.name not in defaults:
+        if key.required and key.name not in job and key.name not in defaults and not (
+                key.name == "command" and "config" in job):
             report.error(path, "E107", 'the key "%s" is required' % key.name)
     return good
 

@@ -49,6 +49,7 @@ JobConfig = TypedDict("JobConfig", {
     "tags": List[str],
     "deadline": _Duration,
     "runbook": str,
+    "config": str,
     "for_each": Union[List[object], Dict[str, object]],
 }, total=False)
 

@@ -12,7 +12,7 @@ from jobs.engine import RunOutcome
 from jobs.events import JobEnded
 from jobs.exceptions import EXIT_OK, ConfigurationError
 from jobs.graph import NOT_SELECTED, SKIPPED_BY_OPTION, Graph, suggestion
-from jobs.group_ids import named
+from jobs.group_ids import in_shell, named
 from jobs.models import FAILURE_STATUSES, JobRecord, JobStatus, Pipeline, RunRecord, RunStatus
 from jobs.scheduler import Given
 
@@ -153,7 +153,7 @@ def _given(history: History, parent: RunRecord, before: Dict[str, JobRecord], pi
                 given[position] = done[job.id]
             elif parent.options.get("rebuilt") and job.id not in rerun:
                 given[position] = Given(JobStatus.LOST, "the history was rebuilt, and what became of it is not in it; "
-                                        "decide with `--rerun-lost %s`" % job.id)
+                                        "decide with `--rerun-lost %s`" % in_shell(job.id))
             continue
         if job.id in marks:
             given[position] = Given(JobStatus.SUCCESS, marks[job.id])
@@ -172,7 +172,7 @@ def _decided(old: JobRecord, parent: RunRecord, reruns_lost: bool, failed_only: 
     if old.status == JobStatus.LOST and not reruns_lost:
         return Given(JobStatus.LOST, old.reason if old.reason.startswith(_NOBODY_KNOWS) else
                      "%s%d; decide with `executioner mark-success %d %s` or `--rerun-lost %s`" % (
-                         _NOBODY_KNOWS, parent.run_id, parent.run_id, old.job_id, old.job_id))
+                         _NOBODY_KNOWS, parent.run_id, parent.run_id, in_shell(old.job_id), in_shell(old.job_id)))
     if failed_only and old.status not in FAILURE_STATUSES:
         return Given(JobStatus.SKIPPED, LEFT_OUT, counts_as_met=True)
     return None

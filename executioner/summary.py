@@ -8,6 +8,7 @@ from db.history import History
 from executioner.render import (count_text, counts_line, duration_or_dash, how_it_ended, one_line, status_label,
                                 time_text)
 from jobs.exceptions import StorageError
+from jobs.group_ids import in_shell
 from jobs.masking import NO_SECRETS, Masker
 from jobs.models import FAILURE_STATUSES, JobRecord, JobStatus, RunRecord, RunStatus
 from jobs.tails import last_lines, read_tail
@@ -64,7 +65,7 @@ def _failures(history: History, run: RunRecord, command: str, masker: Masker) ->
             lines.append("  " + one_line(job.description))
         lines += _output(job, masker)
         if job.stderr_path:
-            lines.append("  more: %s logs %d %s" % (command, run.run_id, job.job_id))
+            lines.append("  more: %s logs %d %s" % (command, run.run_id, in_shell(job.job_id)))
     if len(failed) > MOST_FAILURES:
         counts = history.job_counts(run.run_id)
         more = sum(counts.get(status, 0) for status in FAILURE_STATUSES) - MOST_FAILURES

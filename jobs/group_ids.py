@@ -6,10 +6,11 @@ What a job was made from stands in its id: ``night[east]/load[a]`` is one of ``n
 import re
 from typing import Dict, Iterable, List, Mapping, Optional, TypeVar
 
-__all__ = ["about", "groups_of", "is_inside", "members_by_group", "named"]
+__all__ = ["about", "groups_of", "in_shell", "is_inside", "members_by_group", "named"]
 
 _Value = TypeVar("_Value")
 
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/-]+\Z")
 _STEP = re.compile(r"\[[^\]]*\]|/")
 
 
@@ -47,3 +48,8 @@ def about(job_id: str, said: Mapping[str, _Value]) -> Optional[_Value]:
     if job_id in said or not said:
         return said.get(job_id)
     return next((said[group] for group in reversed(groups_of(job_id)) if group in said), None)
+
+
+def in_shell(job_id: str) -> str:
+    """The id as one types it in a shell; no id holds a single quote."""
+    return job_id if _PLAIN.match(job_id) else "'%s'" % job_id

@@ -274,6 +274,8 @@ class Job:
     runbook: str = ""
     #: Why there is nothing to run ("" = there is): it ends SKIPPED as soon as it might start.
     nothing_to_do: str = ""
+    #: Whether it runs even after a failure stopped the start of others; None = what it depends on says so.
+    cleanup: Optional[bool] = None
 
     def __post_init__(self) -> None:
         _require(bool(self.id), "a job without id")
@@ -290,6 +292,8 @@ class Job:
     @property
     def is_cleanup(self) -> bool:
         """Whether the job runs even after a failure stopped the start of others."""
+        if self.cleanup is not None:
+            return self.cleanup
         return bool(self.dependencies) and all(
             dependency.when in (When.FAILURE, When.DONE) for dependency in self.dependencies)
 

@@ -4,6 +4,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from db.figures import last_job_success
 from db.history import EventKind, History
 from jobs.exceptions import StorageError
+from jobs.group_ids import in_shell
 from jobs.masking import NO_SECRETS, Masker
 from jobs.models import FAILURE_STATUSES, JobRecord, JobStatus, RunRecord, RunStatus
 from jobs.tails import last_lines, read_tail
@@ -81,7 +82,7 @@ def retry_message(history: History, run: RunRecord, job_id: str, why: str, facts
     runbook = facts.runbooks.get(job_id)
     if runbook:
         lines += ["runbook: " + runbook, ""]
-    lines += ["its output so far: %s logs %d %s" % (facts.command, run.run_id, job_id)]
+    lines += ["its output so far: %s logs %d %s" % (facts.command, run.run_id, in_shell(job_id))]
     subject = _subject(template, run, "retry", [job_id]) if template else "[executioner] %s: %s is tried again" % (
         run.application, job_id)
     return _message(subject, lines, run, "retry", facts, {"jobs": [{"job_id": job_id, "reason": why}]})
@@ -98,7 +99,7 @@ def late_message(run: RunRecord, job_id: str, why: Sequence[str], missed: bool, 
     runbook = facts.runbooks.get(job_id)
     if runbook:
         lines += ["", "runbook: " + runbook]
-    lines += ["", "what it is doing: %s logs %d %s" % (facts.command, run.run_id, job_id),
+    lines += ["", "what it is doing: %s logs %d %s" % (facts.command, run.run_id, in_shell(job_id)),
               "all of the run:   %s show %d" % (facts.command, run.run_id)]
     subject = _subject(template, run, "late", [job_id]) if template else "[executioner] %s: %s %s" % (
         run.application, job_id, "is late" if missed else "will be late")
@@ -204,7 +205,7 @@ def _failure(history: History, run: RunRecord, job: JobRecord, usual_s: Optional
         lines.append("  last lines of its %s (%s):" % ("errors" if path == job.stderr_path else "output", path))
         lines += ["  | " + line for line in shown]
     if job.stderr_path:
-        lines.append("  all of it: %s logs %d %s" % (facts.command, run.run_id, job.job_id))
+        lines.append("  all of it: %s logs %d %s" % (facts.command, run.run_id, in_shell(job.job_id)))
     fields: Dict[str, object] = {
         "job_id": job.job_id, "status": job.status, "reason": job.reason, "exit_code": job.exit_code,
         "signal": job.signal, "attempts": job.attempts, "duration": job.duration_s, "usual_duration": usual_s,

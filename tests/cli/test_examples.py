@@ -74,13 +74,14 @@ def orders_of(folder: Path) -> List[Tuple[str, str, str, int]]:
 
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {
-        "nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters", "fan_out"}
+        "nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters", "fan_out",
+        "sub_pipelines"}
     for folder in EXAMPLES.iterdir():
         assert (folder / (folder.name + ".json")).is_file()
 
 
 @pytest.mark.parametrize("name", ["nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters",
-                                  "fan_out"])
+                                  "fan_out", "sub_pipelines"])
 def test_examples_are_valid(name: str, tmp_path: Path) -> None:
     example = Example(name, tmp_path)
     params = ("--param", "region=north") if name == "parameters" else ()
@@ -215,6 +216,17 @@ def test_fan_out(tmp_path: Path) -> None:
     assert statuses(document)["archive"] == "SKIPPED" and len(document["jobs"]) == 10
     ran = [job for job, count in attempts(example.run(0, "--only", "load")).items() if count]
     assert ran == ["load[north,1]", "load[north,2]", "load[south,1]", "load[south,2]"]
+
+
+def test_sub_pipelines(tmp_path: Path) -> None:
+    example = Example("sub_pipelines", tmp_path)
+    document = example.run(0)
+    assert statuses(document) == {
+        "prepare": "SUCCESS", "load[north]/extract": "SUCCESS", "load[north]/write": "SUCCESS", "load[south]/extract": "SUCCESS",
+        "load[south]/write": "SUCCESS", "report": "SUCCESS", "alarm": "SKIPPED"}
+    assert example.output(document, "report") == "north: 5 rows\nsouth: 5 rows\n"
+    ran = [job for job, count in attempts(example.run(0, "--only", "load[north]")).items() if count]
+    assert ran == ["load[north]/extract", "load[north]/write"]
 
 
 def wait_for_text(path: Path, words: str = "\n") -> str:

@@ -10,10 +10,11 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 from api.graphs import MAX_ARROWS, arrows_of
+from config_case import by_id, needs
 from config.items import MAX_ITEMS, items_of, label_of, labels_of
 from config.kinds import JobReference
 from config.pipeline import Overrides, load_pipeline, validate_file
-from jobs.models import Job, Pipeline
+from jobs.models import Pipeline
 
 ENVIRON = {"PATH": "/usr/bin:/bin", "HOME": "/root"}
 
@@ -38,12 +39,6 @@ def pipeline(folder: Path, *jobs: Dict[str, Any], **top: Any) -> Pipeline:
     loaded = load_pipeline(str(folder / "c.json"), ENVIRON, overrides)
     assert loaded.pipeline is not None, [str(one) for one in loaded.problems]
     return loaded.pipeline
-
-
-def by_id(made: Pipeline) -> Dict[str, Job]:
-    """The jobs by their ids, each another one."""
-    assert len({job.id for job in made.jobs}) == len(made.jobs)
-    return {job.id: job for job in made.jobs}
 
 
 BAD = [
@@ -221,12 +216,6 @@ def test_defaults_apply_and_may_hold_the_item(tmp_path: Path) -> None:
                           defaults={"for_each": ["x"], "command": "echo ${item}", "timeout": 7}))
     assert [(job.id, job.command, job.timeout_s) for job in made.values()] == [
         ("a[x]", "echo ${EXECUTIONER_ITEM}", 7.0), ("b[x]", "true", 5.0)]
-
-
-def needs(job: Job) -> List[str]:
-    """What a job waits for."""
-    return [dependency.job if dependency.when == "success" else dependency.job + ":" + dependency.when
-            for dependency in job.dependencies]
 
 
 def test_dependencies_item_by_item(tmp_path: Path) -> None:

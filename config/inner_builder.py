@@ -1,0 +1,77 @@
+"""The jobs of a run whose jobs run other configurations: each is built by its own file, all run in one environment."""
+import os
+from typing import Dict, List, Mapping, Set, Tuple
+
+from config.builder import JobBuilder
+from config.environment import Environment
+from config.expansion import Expansion
+from config.inner import flattened
+from config.kinds import is_comment
+from config.secrecy import secret_values
+from config.surroundings import resolve_folder
+from jobs.models import Job
+
+__all__ = ["Whole", "build_whole"]
+
+
+class Whole:
+    """All jobs of a run, and what they have together."""
+
+    def __init__(self) -> None:
+        self.jobs: List[Job] = []
+        #: What every job sees; the rest each has itself.
+        self.environment: Dict[str, str] = {}
+        self.secrets: Set[str] = set()
+        #: The pools of inner files.
+        self.pools: Dict[str, object] = {}
+
+
+class _Home:
+    """A file whose jobs are built."""
+
+    def __init__(self, builder: JobBuilder, variables: Mapping[str, str]) -> None:
+        self.builder = builder
+        self.variables = variables
+        #: Variables of the file that not all jobs of the run see; known when all files are.
+        self.own: Dict[str, str] = {}
+
+
+def build_whole(expansion: Expansion, outer: JobBuilder, variables: Mapping[str, str]) -> Whole:
+    """Build the jobs of a file and of those that its jobs run.
+
+    :param outer: builds the jobs of the file itself
+    :param variables: what those see
+    """
+    whole = Whole()
+    homes: Dict[int, _Home] = {0: _Home(outer, variables)}
+    built: List[Tuple[Job, _Home]] = []
+    for made in flattened(expansion):
+        key = 0 if made.home is None else id(made.home)
+        if made.home is not None and key not in homes:
+            homes[key] = _home(made.home, whole)
+        built.append((homes[key].builder.job(made), homes[key]))
+    shared = dict(variables)
+    for home in homes.values():
+        shared = {name: value for name, value in shared.items() if home.variables.get(name) == value}
+    for home in homes.values():
+        home.own = {name: value for name, value in home.variables.items() if name not in shared}
+    for job, home in built:
+        if home.own:
+            job.environment = dict(home.own, **job.environment)
+        whole.jobs.append(job)
+    whole.environment = shared
+    return whole
+
+
+def _home(inner: Expansion, whole: Whole) -> _Home:
+    top = dict(inner.top, jobs=inner.jobs)
+    variables = top.get("env_variables", {})
+    pools = top.get("pools", {})
+    assert isinstance(variables, dict) and isinstance(pools, dict)
+    environment = Environment(top.get("inherit_shell_env", True), inner.environ, variables, inner.overrides)
+    folder = working_dir = os.path.dirname(inner.file)
+    if "working_dir" in top:
+        working_dir = resolve_folder(str(top["working_dir"]), folder, environment.variables)[0]
+    whole.secrets.update(secret_values(top, environment, inner.environ))
+    whole.pools.update((name, slots) for name, slots in pools.items() if not is_comment(name))
+    return _Home(JobBuilder(top, environment, working_dir, folder), environment.variables)
