@@ -14,8 +14,8 @@ from jobs.events import AttemptEnded, AttemptIntended, AttemptStarted, Event, Jo
 from jobs.models import AttemptOutcome, Job, JobStatus, Pipeline, RunStatus
 from servers import PostgreSQLServer
 
-__all__ = ["HOME_TABLES", "assert_same_rows", "central_rows", "copies_are_over", "end_copiers", "home_uuid",
-           "with_host", "write_runs"]
+__all__ = ["HOME_TABLES", "assert_same_rows", "central_rows", "copiers", "copies_are_over", "end_copiers", "home_rows",
+           "home_uuid", "with_host", "write_runs"]
 
 HOME_TABLES = ("runs", "jobs", "attempts", "outputs", "events", "configurations")
 PATIENCE_S = 60.0
