@@ -122,13 +122,16 @@ def rehearse(pipeline: Pipeline, graph: Graph, given: Dict[int, Given], usual_s:
     def behave(start: AttemptStart) -> Behaviour:
         return Behaviour(min(usual_s.get(start.job.id, 0.0), start.timeout_s), JobStatus.SUCCESS, 0)
 
-    if any(job.outputs for job in pipeline.jobs):  # nobody writes them here
+    told: Dict[str, Dict[str, str]] = {}
+    if any(job.outputs for job in pipeline.jobs):  # nobody writes them here: each stands for itself
+        told = {job.id: {name: "${jobs.%s.outputs.%s}" % (job.id, name) for name in job.outputs}
+                for job in pipeline.jobs}
         pipeline = replace(pipeline, jobs=[replace(job, outputs=()) if job.outputs else job for job in pipeline.jobs])
     slots = pipeline.max_workers if pipeline.parallel else 1
     checks = _PassingChecks()
     Engine(pipeline, RunContext(0, "rehearsal", began_at, "/"),
            Scheduler(pipeline.jobs, graph, slots, pipeline.continue_on_error, given),
            _Executor(slots, clock, behave, checks), _NoJournal(), [_Listener(rehearsal, usual_s, began_at)], clock,
-           checks, list, lambda: 0.5).run()
+           checks, list, lambda: 0.5, told).run()
     rehearsal.duration_s = clock.monotonic() - began
     return rehearsal

@@ -8,7 +8,7 @@ from jobs.checks.result import CheckContext
 from jobs.events import AttemptIntended
 from jobs.models import Check, Job, Pipeline
 from jobs.outputs import read_outputs, told_by
-from jobs.placeholders import expand_command, expand_text
+from jobs.placeholders import expand_command, expand_text, placeholders, texts_of
 from jobs.ports import AttemptStart
 from jobs.run_context import RunContext, attempt_token, attempt_variables, run_environment
 
@@ -65,6 +65,23 @@ class AttemptMaker:
         return AttemptStart(self.token(position, attempt), job, attempt, environment,
                             self._name(position, attempt, "out"), self._name(position, attempt, "err"),
                             limit_s, limit_reason, not (job.post_checks or job.outputs))
+
+    def untold(self, position: int) -> Optional[Tuple[str, str, str]]:
+        """The first place of a job with a reference to what another job did not tell.
+
+        :returns: the key in which it stands, the reference, and the id of that job; None where all is told
+        """
+        job = self._pipeline.jobs[position]
+        for key, value in (("command", job.command), ("env_variables", job.environment),
+                           ("working_dir", job.working_dir), ("stdin", (job.stdin_path, job.stdin_text)),
+                           ("pre_checks", [check.params for check in job.pre_checks]),
+                           ("post_checks", [check.params for check in job.post_checks])):
+            for text in texts_of(value):
+                for name in placeholders(text):
+                    teller, output = told_by(name)
+                    if output and self._lookup(name) is None:
+                        return key, "${%s}" % name, teller
+        return None
 
     def questions(self, position: int, attempt: int, checks: Sequence[Check],
                   is_after: bool) -> Tuple[List[Check], CheckContext]:

@@ -13,14 +13,15 @@ The keeper's record holds the results meanwhile. No decision is made here that `
 """
 import math
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Mapping, Optional, Sequence, Set
+from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 from jobs.attempts import AttemptMaker
-from jobs.checks.result import CONDITION
+from jobs.checks.result import CONDITION, CheckResult
 from jobs.checks.runner import Checked, CheckService, failure_reason
 from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, OutputsKept,
                          RetryScheduled, RunEnded, RunStarted, RunStopping)
 from jobs.exceptions import EXIT_FAILED, EXIT_OK, EXIT_SIGNAL, InternalError, JobExecutionError, StorageError
+from jobs.masking import Masker
 from jobs.models import AttemptOutcome, Check, JobStatus, Pipeline, RunStatus, StopReason
 from jobs.outcomes import apply_skip_codes
 from jobs.pools import Pools
@@ -89,8 +90,9 @@ class Engine:
         self._awaiting_postcheck: Dict[int, AttemptOutcome] = {}
         self._pools = pools
         self._slots_taken: Dict[int, List[int]] = {}
-        #: Jobs whose condition is being looked at.
-        self._asked: Set[int] = set()
+        #: What is still to be asked before a job's first attempt, by position.
+        self._questions: Dict[int, List[Sequence[Check]]] = {}
+        self._masker = Masker(pipeline.secret_values)
         self._withdrawn: Dict[int, str] = {}
         self._first_started_at: Dict[int, float] = {}
         self._recent_duration_s: Optional[float] = None
@@ -147,7 +149,7 @@ class Engine:
             self._hold_back()
             if not (self._save(now) and self._has_room(now)):
                 return
-        self._choose()
+        self._choose(now)
         self._gather()
         self._save(now)
 
@@ -208,7 +210,7 @@ class Engine:
 
     def _absorb_check(self, checked: Checked, now: float) -> None:
         position, _ = position_and_attempt(checked.ticket)
-        job, passed, reason = self._pipeline.jobs[position], checked.passed, failure_reason(checked.results)
+        job, passed, reason = self._pipeline.jobs[position], checked.passed, self._reason(checked.results)
         outcome = self._awaiting_postcheck.pop(position, None)
         if outcome is not None:
             if passed and job.outputs:
@@ -216,18 +218,20 @@ class Engine:
                 passed = not reason
             self._scheduler.checked(position, passed, reason, now, self._unit_random())
             self._attempt_ended(position, checked.ticket, outcome)
-        elif position in self._asked and not passed:
-            self._asked.discard(position)
-            self._scheduler.unneeded(position, checked.results[0].reason)
-        elif position in self._asked and job.pre_checks:
-            self._asked.discard(position)
-            self._check(checked.ticket, job.pre_checks)
-        else:
-            self._asked.discard(position)
-            self._scheduler.checked(position, passed, reason, now, self._unit_random())
-            if self._scheduler.is_dispatched(position):
-                self._pending_starts.append(position)
-                self._intend(position)
+        elif self._scheduler.has_prechecks_to_make(position):
+            first = checked.results[0] if checked.results else None
+            if first is not None and first.name == CONDITION and not passed and first.is_known:
+                self._scheduler.unneeded(position, self._masker.mask_text(first.reason))
+            elif not passed:
+                self._scheduler.checked(position, False, reason, now, self._unit_random())
+            else:
+                self._ask_next(position, now)
+        if self._scheduler.status[position] is not None:
+            self._questions.pop(position, None)
+
+    def _reason(self, results: Sequence[CheckResult]) -> str:
+        """What failed and why. Checks look into files and programs of others, which may show a secret."""
+        return self._masker.mask_text(failure_reason(results))
 
     def _absorb_holds(self, request: HoldRequest) -> None:
         # A hold of a job that another file of the application has is none of ours.
@@ -264,14 +268,42 @@ class Engine:
             token = attempt_token(self._run, position, self._scheduler.attempts[position])
             self._executor.stop(token, reason, immediately)
 
-    def _choose(self) -> None:
+    def _choose(self, now: float) -> None:
         self._offer_pools()
-        for position in self._scheduler.take_ready(self._ahead(), self._take_slots):
-            if self._scheduler.has_prechecks_to_make(position):
-                self._ask(position)
-            else:
-                self._pending_starts.append(position)
-                self._intend(position)
+        taken = self._scheduler.take_ready(self._ahead(), self._take_slots)
+        while taken:
+            failed = False
+            for position in taken:
+                if self._scheduler.has_prechecks_to_make(position):
+                    self._ask(position, now)
+                else:
+                    self._begin(position, now)
+                failed = failed or not self._scheduler.is_in_flight(position)
+            if not failed:
+                return
+            # What ended without having begun has made room, or has barred the others.
+            self._gather()
+            self._bar()
+            self._offer_pools()
+            taken = self._scheduler.take_ready(self._ahead(), self._take_slots)
+
+    def _begin(self, position: int, now: float) -> None:
+        """Have the attempt started after the commit of this turn; or ended, where it refers to what nobody told."""
+        untold = self._attempts.untold(position)
+        if untold is None:
+            self._pending_starts.append(position)
+            self._intend(position)
+            return
+        key, reference, teller = untold
+        ended = self._scheduler.graph.position.get(teller)
+        status = self._scheduler.status[ended] if ended is not None else None
+        reason = "its %s refers to %s, which %s did not tell%s" % (
+            key, reference, teller, ": it ended %s" % status if status is not None else "")
+        attempt = self._scheduler.attempts[position] + 1
+        self._intend(position)
+        outcome = AttemptOutcome(JobStatus.ERROR, reason=reason, is_hopeless=True)
+        self._scheduler.ended(position, outcome, now, self._unit_random())
+        self._attempt_ended(position, self._attempts.token(position, attempt), outcome)
 
     def _take_slots(self, position: int) -> bool:
         """Take what the job needs of its pool; False where it is not free now."""
@@ -293,13 +325,26 @@ class Engine:
         for pool in self._scheduler.waiting_pools():
             self._scheduler.offer_pool(pool, self._pipeline.pools[pool])
 
-    def _ask(self, position: int) -> None:
+    def _ask(self, position: int, now: float) -> None:
         """Look at what must hold before the job's first attempt: its condition, then its pre-checks."""
         job = self._pipeline.jobs[position]
-        if job.condition is not None:
-            self._asked.add(position)
-        self._check(self._attempts.token(position, 1),
-                    job.pre_checks if job.condition is None else (Check(CONDITION, {"condition": job.condition}),))
+        questions: List[Sequence[Check]] = [] if job.condition is None else [
+            (Check(CONDITION, {"condition": job.condition}),)]
+        self._questions[position] = questions + ([job.pre_checks] if job.pre_checks else [])
+        self._ask_next(position, now)
+
+    def _ask_next(self, position: int, now: float) -> None:
+        """Ask what comes next; where nothing is left to be asked, the job may begin."""
+        left = self._questions[position]
+        is_condition = bool(left) and left[0][0].name == CONDITION
+        if not is_condition and self._attempts.untold(position) is not None:
+            self._begin(position, now)
+        elif left:
+            self._check(self._attempts.token(position, 1), left.pop(0))
+        else:
+            self._scheduler.checked(position, True, "", now, self._unit_random())
+            if self._scheduler.is_dispatched(position):
+                self._begin(position, now)
 
     def _act(self, now: float) -> None:
         if self._pending_starts:

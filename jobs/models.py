@@ -368,6 +368,8 @@ class AttemptOutcome:
     max_rss_bytes: Optional[int] = None
     #: Processes that outlived the attempt although we tried (``pid name`` each).
     survivors: Tuple[str, ...] = ()
+    #: Whether another attempt could only end the same way.
+    is_hopeless: bool = False
 
     def __post_init__(self) -> None:
         _require(self.status in FINAL_STATUSES, "attempt status %r" % self.status)

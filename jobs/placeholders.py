@@ -5,12 +5,13 @@ such as ``; rm -rf x`` would be run. The place gets a variable of the attempt in
 inside single quotes, where it does not expand, the value is pasted with its quotes escaped.
 """
 import re
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 if TYPE_CHECKING:
     from typing import Match
 
-__all__ = ["PLACEHOLDER", "Lookup", "expand_command", "expand_text", "expand_values", "placeholders"]
+__all__ = ["PLACEHOLDER", "Lookup", "expand_command", "expand_text", "expand_values", "placeholders",
+           "texts_of"]
 
 #: The names that are ours, as against variables of the environment (which have no dot; ``item`` is ours as well).
 PLACEHOLDER = re.compile(r"\$\{(params\.[A-Za-z_][A-Za-z0-9_]*|item(?:\.[A-Za-z_][A-Za-z0-9_]*)?"
@@ -36,6 +37,18 @@ def expand_text(text: str, lookup: Lookup) -> str:
         return match.group(0) if found is None else found
 
     return PLACEHOLDER.sub(value, text)
+
+
+def texts_of(value: object) -> Iterator[str]:
+    """The texts of a value, at any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from texts_of(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from texts_of(item)
 
 
 def expand_values(value: object, expand: Callable[[str], str], but: str = "") -> object:

@@ -521,7 +521,7 @@ class Scheduler:
         made = self.attempts[position]
         if (self._mode == AFTER_STOP or made > retry.max_retries or outcome.status not in FAILURE_STATUSES
                 or outcome.status == JobStatus.LOST or outcome.stop_reason == StopReason.TOTAL_TIMEOUT
-                or not retry.wants_retry(outcome.status, outcome.exit_code)):
+                or outcome.is_hopeless or not retry.wants_retry(outcome.status, outcome.exit_code)):
             return None
         delay_s = retry.delay_s(made, unit_random)
         first_failure = self._first_failure.setdefault(position, now)
@@ -665,6 +665,7 @@ _CELLS = {
     (QUEUED, STOP): _S._cancel,
     (PRECHECK, CHECKED): _S._prechecked,
     (PRECHECK, UNNEEDED): _S._skip,
+    (PRECHECK, ENDED): _S._end_unstarted,
     (PRECHECK, STOP): _S._cancel,
     (DISPATCHED, STARTED): _S._start,
     (DISPATCHED, ENDED): _S._end_unstarted,

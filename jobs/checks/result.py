@@ -31,3 +31,5 @@ class CheckResult:
     name: str
     passed: bool
     reason: str = ""
+    #: False: nobody knows, since it could not be asked or did not answer.
+    is_known: bool = True

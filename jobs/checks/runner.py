@@ -72,10 +72,10 @@ def run_check(check: Check, context: CheckContext, registry: "Optional[Registry]
         from jobs.checks.registry import BUILT_IN
 
         registry = BUILT_IN
-    if check.name == CONDITION:
-        from jobs.checks.conditions import ask
-        return ask(check.params["condition"], context)
     try:
+        if check.name == CONDITION:
+            from jobs.checks.conditions import ask
+            return ask(check.params["condition"], context)
         if check.plugin is not None:
             from jobs.checks.plugins import ask_plugin
             return ask_plugin(check, context)
@@ -88,9 +88,9 @@ def run_check(check: Check, context: CheckContext, registry: "Optional[Registry]
             return CheckResult(check.name, False, "%s %s" % (name, message) if message.startswith("must") else message)
         return declaration.function(context, **declaration.values(check.params))
     except ExecutionerError as error:
-        return CheckResult(check.name, False, error.message)
+        return CheckResult(check.name, False, error.message, is_known=False)
     except Exception as error:  # noqa: BLE001 - whatever goes wrong in a check means "no"
-        return CheckResult(check.name, False, "the check raised %s: %s" % (type(error).__name__, error))
+        return CheckResult(check.name, False, "the check raised %s: %s" % (type(error).__name__, error), False)
 
 
 def time_limit_s(check: Check, usual_s: float) -> float:
@@ -216,7 +216,7 @@ class CheckRunner:
             # The limit of threads. Those that are there do the work; where there is none, nobody ever would.
             while self._queue and not (self._workers and self._watchdog):
                 ticket = self._queue.popleft()
-                ticket.results += [CheckResult(check.name, False, "cannot be run: %s" % error)
+                ticket.results += [CheckResult(check.name, False, "cannot be run: %s" % error, is_known=False)
                                    for check in ticket.checks[len(ticket.results):]]
                 self._answer(ticket)
 
@@ -272,7 +272,7 @@ class CheckRunner:
         self._workers.discard(worker)
         check = ticket.checks[len(ticket.results)]
         ticket.results.append(CheckResult(check.name, False, "timed out after %g s" % (
-            time_limit_s(check, self._timeout_s))))
+            time_limit_s(check, self._timeout_s)), is_known=False))
         if len(ticket.results) == len(ticket.checks):
             self._answer(ticket)
         else:

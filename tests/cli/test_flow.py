@@ -4,6 +4,7 @@ import subprocess
 import time
 from typing import Any, Dict
 
+import pytest
 from cli_case import Case
 
 
@@ -60,6 +61,55 @@ def test_an_output_that_is_not_written_fails_its_job(case: Case) -> None:
               {"id": "use", "command": "echo ${jobs.tell.outputs.rows}", "dependencies": ["tell"]})
     document = case.run("run", "config.json", "--json").expect(1).json()
     assert statuses(document) == {"tell": "FAILED", "use": "BLOCKED"}
+
+
+UNTOLD = "${jobs.tell.outputs.rows}"
+
+
+@pytest.mark.parametrize("key, value", [
+    ("command", "echo %s" % UNTOLD), ("command", "echo '%s'" % UNTOLD), ("command", ["echo", UNTOLD]),
+    ("env_variables", {"R": "<%s>" % UNTOLD}), ("working_dir", UNTOLD), ("stdin", UNTOLD), ("stdin", {"text": UNTOLD}),
+    ("pre_checks", [{"name": "check_file_exists", "params": {"path": UNTOLD}}]),
+    ("post_checks", [{"name": "check_command", "params": {"command": ["test", UNTOLD]}}])])
+def test_what_nobody_told_is_an_error_of_the_attempt(case: Case, key: str, value: object) -> None:
+    case.jobs({"id": "tell", "command": "exit 3", "skip_exit_codes": [3], "outputs": ["rows"]},
+              dict({"id": "use", "command": "touch ran", "dependencies": ["tell"], "max_retries": 3, "retry_delay": 60}, **{key: value}),
+              {"id": "after", "command": "true", "dependencies": ["use"]},
+              {"id": "alarm", "command": "touch alarm", "dependencies": [{"job": "use", "when": "failure"}]},
+              {"id": "more", "command": "touch more"}, parallel=True, max_workers=1)
+    document = case.run("run", "config.json", "--json").expect(1).json()
+    assert statuses(document) == {"tell": "SKIPPED", "use": "ERROR", "after": "BLOCKED", "alarm": "SUCCESS",
+                                  "more": statuses(document)["more"]}
+    use = {job["job_id"]: job for job in document["jobs"]}["use"]
+    assert use["reason"] == "its %s refers to %s, which tell did not tell: it ended SKIPPED" % (key, UNTOLD)
+    assert use["attempts"] == 1 and use["exit_code"] is None
+    assert not os.path.exists(case.path("ran")) and os.path.exists(case.path("alarm"))
+    case.run("plan", "config.json").expect(0)
+    case.run("db", "check").expect(0)
+    assert "its %s refers to" % key in case.run("show", "last").out
+
+
+def test_what_nobody_told_does_not_matter_where_the_condition_says_no(case: Case) -> None:
+    case.jobs({"id": "tell", "command": "true", "outputs": ["rows"], "run_if": {"env": "MODE", "equals": "full"}},
+              {"id": "use", "command": "echo %s" % UNTOLD, "dependencies": ["tell"], "run_if": {"env": "MODE", "equals": "full"},
+               "pre_checks": [{"name": "check_file_exists", "params": {"path": UNTOLD}}]},
+              {"id": "same", "command": "echo %s" % UNTOLD, "dependencies": ["tell"],
+               "run_if": {"not": {"env": "MODE", "equals": "full"}}}, continue_on_error=True)
+    document = case.run("run", "config.json", "--json").expect(1).json()
+    assert statuses(document) == {"tell": "SKIPPED", "use": "SKIPPED", "same": "ERROR"}
+
+
+def test_reasons_of_checks_show_no_secret(case: Case) -> None:
+    case.jobs({"id": "a", "command": "echo the key is $API_TOKEN", "post_checks": [
+        {"name": "check_output_lacks", "params": {"text": "key"}},
+        {"name": "check_command", "params": {"command": "echo refused: $API_TOKEN >&2; exit 1"}}]},
+              env_variables={"API_TOKEN": "hunter2hunter2"})
+    done = case.run("run", "config.json", "--json").expect(1)
+    assert "refused: ***" in done.out and "hunter2" not in done.out + done.err
+    for name in os.listdir(case.home):
+        if name.startswith("history"):
+            with open(os.path.join(case.home, name), "rb") as file:
+                assert b"hunter2" not in file.read()
 
 
 def test_a_pool_is_shared_by_the_jobs_of_a_run_and_by_runs(case: Case) -> None:

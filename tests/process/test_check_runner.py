@@ -112,8 +112,8 @@ def test_one_that_does_not_answer_in_time_has_failed_and_the_rest_goes_on() -> N
             loop.submit("t%d" % number, "passes", "hangs", "passes")
         found = loop.answers(6)
         for checked in found.values():
-            assert [(result.passed, result.reason) for result in checked.results] == [
-                (True, "/work"), (False, "timed out after 0.1 s"), (True, "/work")]
+            assert [(result.passed, result.reason, result.is_known) for result in checked.results] == [
+                (True, "/work", True), (False, "timed out after 0.1 s", False), (True, "/work", True)]
         loop.submit("after", "passes")
         assert loop.answers(1)["after"].passed
         # What comes too late is ignored.
