@@ -2,6 +2,7 @@
 
 Python 3.6 tells the kind of a failure by its text alone, so the text decides on every version; SQLite keeps them.
 """
+import os
 import sqlite3
 from typing import Dict, Tuple, Union
 
@@ -28,6 +29,8 @@ _CAUSES: Tuple[Tuple[str, str], ...] = (
     ("disk i/o error", "io_error"),
     ("constraint", "constraint"),
 )
+#: Less room than this is none: the index of the write-ahead log grows by 32 KiB.
+_FULL_BYTES = 65536
 #: What is wrong, and what to do about it.
 _WORDS: Dict[str, Tuple[str, str]] = {
     "not_a_database": ("it is not a history database",
@@ -74,10 +77,21 @@ def translated(error: Union[sqlite3.Error, sqlite3.Warning, OverflowError, Unico
         return refusal(path, "value", "a value cannot be stored: " + text)
     for part, cause in _CAUSES:
         if part in lowered:
+            if cause == "io_error" and _is_full(os.path.dirname(path)):
+                cause = "disk_full"
             return refusal(path, cause, text)
     if isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
         return InternalError(_one_line("this is a bug: %s: %s" % (path, text)), context={"path": path})
     return refusal(path, "other", text)
+
+
+def _is_full(folder: str) -> bool:
+    """Whether there is no room on the disk: SQLite has other words for that where its index of the log cannot grow."""
+    try:
+        found = os.statvfs(folder or ".")
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _FULL_BYTES or (found.f_files > 0 and found.f_favail == 0)
 
 
 def _one_line(text: str) -> str:

@@ -486,12 +486,15 @@ class Engine:
             self._trouble_since = now
             self._tell([Notice("ERROR", "results cannot be kept, nothing new starts: " + error.message,
                                self._clock.wall(), error_code=error.error_code)])
+        known = self._short or self._trouble
+        if known is not None and _cause(known) == "disk_full" and _cause(error) == "io_error":
+            error = known  # a disk that is filled again and again refuses in other words too
         self._trouble = error
         self._hold_back()
         if self._scheduler.in_flight():
             self._executor.withdraw()
             self._halted = False
-        if error.context.get("cause") == "disk_full" and self._reserve is not None and self._reserve.give_up():
+        if _cause(error) == "disk_full" and self._reserve is not None and self._reserve.give_up():
             self._short = error
             self._storage_retry_at = now  # there is room now, for results
             self._save(now)
@@ -503,7 +506,7 @@ class Engine:
         self._storage_delay_s = min(self._storage_delay_s * 1.5, STORAGE_RETRY_MOST_S)
         if self._must_decide():
             patience_s = STORAGE_PATIENCE_S if not self._scheduler.stop_kind else STORAGE_PATIENCE_STOPPED_S
-            if error.context.get("cause") not in WAITED_FOR_CAUSES or now - self._trouble_since >= patience_s:
+            if _cause(error) not in WAITED_FOR_CAUSES or now - self._trouble_since >= patience_s:
                 raise error
 
     def _has_room(self, now: float) -> bool:
@@ -550,6 +553,10 @@ class Engine:
                 self._observers.remove(observer)
                 self._unsaved.append(Notice("ERROR", "%s failed and is not told any more: %s" % (
                     type(observer).__name__, error), self._clock.wall(), error_code="E900"))
+
+
+def _cause(error: StorageError) -> object:
+    return error.context.get("cause")
 
 
 def _never_began() -> AttemptOutcome:

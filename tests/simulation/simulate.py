@@ -149,6 +149,7 @@ class SimulatedJournal:
         self.ledger = ledger
         self.rnd = rnd
         self.fails = fails
+        self.is_full = False
         # What was decided beforehand stands in the history before the run begins.
         self.final = {position: decided.status for position, decided in given.items()}
         self.intended = set()
@@ -163,7 +164,11 @@ class SimulatedJournal:
 
     def commit(self, events):
         if self.rnd.random() < self.fails:
-            raise StorageError("no space (simulated)", context={"cause": "disk_full"})
+            # Once it is full, and filled again and again, it refuses in other words too.
+            cause = self.rnd.choice(("disk_full", "io_error")) if self.is_full else "disk_full"
+            self.is_full = True
+            raise StorageError("no space (simulated)", context={"cause": cause})
+        self.is_full = False
         for event in events:
             self._keep(event)
             self.events.append(event)
