@@ -29,6 +29,9 @@ _CAUSES: Tuple[Tuple[str, str], ...] = (
     ("disk i/o error", "io_error"),
     ("constraint", "constraint"),
 )
+#: What to do about damage that the look at the beginning did not see.
+_FOUND_LATE = ("nothing more is written to it: look with `executioner db check`, and restore a backup (`executioner db "
+               "restore`) or rebuild it (`executioner db recover --rebuild`)")
 #: Less room than this is none: the index of the write-ahead log grows by 32 KiB.
 _FULL_BYTES = 65536
 #: What is wrong, and what to do about it.
@@ -37,7 +40,8 @@ _WORDS: Dict[str, Tuple[str, str]] = {
                        "it was left as it is: move it away, or restore a backup"),
     "missing": ("the database is not there", ""),
     "not_a_file": ("the database is no file", "it was left as it is: move it away, or choose another --home"),
-    "malformed": ("the database is damaged", "it was left as it is: restore a backup, or move it away"),
+    "malformed": ("the database is damaged",
+                  "it was left as it is: restore a backup (`executioner db restore`), or move it away"),
     "readonly": ("the database cannot be written",
                  "give this user the right to write the file and its folder, or choose another --home"),
     "locked": ("another process keeps the database locked", "find it with `fuser`, or try again later"),
@@ -79,7 +83,8 @@ def translated(error: Union[sqlite3.Error, sqlite3.Warning, OverflowError, Unico
         if part in lowered:
             if cause == "io_error" and _is_full(os.path.dirname(path)):
                 cause = "disk_full"
-            return refusal(path, cause, text)
+            # What is found while it is in use is found after other rows were written.
+            return refusal(path, cause, text, _FOUND_LATE if cause == "malformed" else "")
     if isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
         return InternalError(_one_line("this is a bug: %s: %s" % (path, text)), context={"path": path})
     return refusal(path, "other", text)
