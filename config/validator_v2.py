@@ -72,6 +72,9 @@ def validate_job_config(job: object) -> List[str]:
         if good.get(name):
             from config.checks import check_names
             check_names(good[name], path + (name,), None, report)
+    if "config" in good:
+        from config.inner import check_keys_beside
+        check_keys_beside([good], report)
     own = good.get("env_variables")
     if isinstance(own, dict) and own:
         from config.environment import Environment

@@ -5,10 +5,11 @@ own session and no stream of ours, so neither cron nor a person waits for it, an
 delay the result. What it must know and the history must not (passwords, web addresses) comes to it over a pipe.
 """
 import os
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence, Set
 
 from db.history import History
 from jobs.exceptions import StorageError
+from jobs.group_ids import members_by_group
 from jobs.models import Deadline, Job, MailServer, NotificationRule, Pipeline, Retention, RunRecord
 
 __all__ = ["Task", "after_run", "has_something_to_say", "runbooks_of", "start", "task_of", "watched_jobs"]
@@ -108,19 +109,24 @@ def runbooks_of(jobs: Sequence[Job], history: History, run_id: int) -> Dict[str,
 
 
 def watched_jobs(jobs: Sequence[Job]) -> List[List[object]]:
-    """The jobs with a deadline and all that they wait for, as ``Task.watched`` has them; empty where there is none."""
+    """The jobs with a deadline and all that they wait for, as ``Task.watched`` has them; empty where there is none.
+
+    A group that is waited for is watched like a job that takes no time and waits for its members.
+    """
     wanted = [job for job in jobs if job.deadline is not None]
     if not wanted:
         return []
     by_id = {job.id: job for job in jobs}
-    found: Dict[str, Job] = {}
-    left = list(wanted)
+    members = members_by_group(by_id)
+    found: Set[str] = set()
+    left = [job.id for job in wanted]
     while left:
-        job = left.pop()
-        if job.id not in found:
-            found[job.id] = job
-            left += [by_id[dependency.job] for dependency in job.dependencies if dependency.job in by_id]
-    watched: List[List[object]] = []
+        job_id = left.pop()
+        if job_id not in found:
+            found.add(job_id)
+            left += [dependency.job for dependency in by_id[job_id].dependencies] if job_id in by_id \
+                else members.get(job_id, [])
+    watched: List[List[object]] = [[group, members[group], None, None, ""] for group in members if group in found]
     for job in jobs:
         if job.id in found:
             deadline = job.deadline if job.deadline is not None else Deadline(after_s=0.0)

@@ -5,9 +5,11 @@ import os
 import re
 import time
 from typing import Any, Dict, List, Optional, Set, Tuple
+from urllib.parse import unquote
 
 from db.rebuild import TracedAttempt, TracedJob, TracedRun
 from executioner.home import Home
+from jobs.attempts import file_stem
 from jobs.keeper.record import RecordedRun, read_record
 from jobs.models import FINAL_STATUSES, RUN_STATUSES
 
@@ -139,11 +141,13 @@ def _read_folders(home: Home, runs: Dict[int, TracedRun]) -> None:
             except OSError:
                 pass
         run.log_dir = folder
+        known = {file_stem(job_id): job_id for job_id in run.jobs}
         for file_name in _names(folder):
             found = _OUTPUT_FILE.match(file_name)
             if found is not None:
                 number = int(found.group("attempt"))
-                one = _job(run, found.group("job")).attempts.setdefault(number, TracedAttempt(number))
+                stem = found.group("job")
+                one = _job(run, known.get(stem) or unquote(stem)).attempts.setdefault(number, TracedAttempt(number))
                 if found.group("kind") == "out":
                     one.stdout_path = file_name
                 else:

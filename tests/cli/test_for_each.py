@@ -171,3 +171,16 @@ def test_a_runner_that_dies_among_items(case: Case) -> None:
     result = case.run("run", "config.json", "--resume", "last", "--json").expect(0)
     assert lines(case, "ran") == ["1", "2", "3", "4", "b"]
     assert [job["attempts"] for job in result.json()["jobs"]] == [0, 0, 1, 1, 1]
+
+
+def test_a_history_that_is_made_again_knows_the_items(case: Case) -> None:
+    case.jobs({"id": "a", "for_each": ["x y", "in/\u00e9", "z" * 100, "[w]"], "command": "echo \"${item}\""})
+    before = case.run("run", "config.json", "--json").expect(0).json()
+    case.file("home/history.db", b"no history" * 1000)
+    for name in ("history.db-wal", "history.db-shm"):
+        if os.path.exists(os.path.join(case.home, name)):
+            os.unlink(os.path.join(case.home, name))
+    case.run("db", "recover", "--rebuild").expect(0)
+    after = case.run("show", "1", "--json").expect(0).json()
+    assert [(job["job_id"], job["status"], job["stdout_path"]) for job in after["jobs"]] == [
+        (job["job_id"], job["status"], job["stdout_path"]) for job in before["jobs"]]

@@ -12,6 +12,7 @@ from config_case import by_id, needs
 from config.inner import kept_contents
 from config.pipeline import Overrides, load_pipeline, validate_file
 from config.stored import changes, load_stored
+from config.validator_v2 import validate_job_config
 from jobs.models import Job, Pipeline
 
 ENVIRON = {"PATH": "/usr/bin:/bin", "HOME": "/root"}
@@ -276,3 +277,10 @@ def test_too_many_and_too_long(files: Files) -> None:
         files.write("l%d.json" % number, [{"id": "x" * 120, "config": "l%d.json" % (number + 1)}])
     files.write("l4.json", [{"id": "x", "command": "true"}])
     assert "is longer than 400 characters" in files.problems("l0.json")[-1]
+
+
+def test_one_job_by_itself() -> None:
+    assert validate_job_config({"id": "a", "config": "i.json", "dependencies": ["b[x]"], "for_each": ["x"]}) == []
+    assert validate_job_config({"id": "a", "config": "i.json", "command": "true"}) == ["E156 command: does not go with config; a job has either"]
+    assert validate_job_config({"id": "a"}) == ['E107 job: the key "command" is required']
+    assert validate_job_config({"id": "a", "command": "x", "for_each": 5})[0].startswith("E103 for_each: must be a list")

@@ -4,11 +4,14 @@ import random
 
 import pytest
 
+from executioner.aftermath import watched_jobs
 from jobs.attempts import file_stem
 from jobs.exceptions import DependencyError
 from jobs.graph import Graph, select
-from jobs.group_ids import about, groups_of, is_inside, members_by_group, named
+from jobs.group_ids import about, groups_of, in_shell, is_inside, members_by_group, named
+from jobs.models import Deadline
 from jobs.scheduler import Given
+from monitoring.deadlines import Watched, expected_ends
 from scheduler_case import Play, job
 
 
@@ -183,6 +186,19 @@ def test_a_group_means_what_all_its_members_mean(seed):
         assert play.scheduler.is_over
         finals.append((play.finals, play.scheduler.verdict()))
     assert finals[0] == finals[1]
+
+
+def test_a_deadline_behind_a_group():
+    jobs = [job("x"), job("a[1]", "x"), job("a[2]"), job("b", "a", deadline=Deadline(after_s=60.0)), job("c")]
+    watched = [Watched(str(one[0]), tuple(one[1]), 160.0 if one[2] else None) for one in watched_jobs(jobs)]
+    assert {one.job_id: one.needs for one in watched} == {"a": ("a[1]", "a[2]"), "x": (), "a[1]": ("x",), "a[2]": (), "b": ("a",)}
+    ends = expected_ends(watched, {}, {"x": 5.0, "a[1]": 10.0, "a[2]": 40.0, "b": 3.0}, 100.0)
+    assert ends["b"].end_at == 143.0 and ends["a"].end_at == 140.0
+    assert ends["b"].why == ("a[2] has not begun and usually takes 40 s", "b has not begun and usually takes 3.0 s")
+
+
+def test_ids_as_they_are_typed():
+    assert [in_shell(one) for one in ("a.b:c-d", "n/a", "a[x]", "n[a b]/c")] == ["a.b:c-d", "n/a", "'a[x]'", "'n[a b]/c'"]
 
 
 def test_files_of_made_jobs():
