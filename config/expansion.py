@@ -14,6 +14,7 @@ from config.placing import Placing
 from config.problems import Path, Report, quoted
 from config.rules import dependency_of, effective, place
 from config.schema import MAX_JOBS
+from config.texts import texts
 from jobs.group_ids import groups_of, members_by_group
 
 __all__ = ["Expansion", "Matcher", "OriginalPlaces", "expand", "warn_of_items"]
@@ -247,19 +248,6 @@ def _dependencies(value: object, values: Mapping[str, str], label: str) -> objec
 
 # What is said about items
 
-def _texts(value: object, path: Path) -> Iterator[Tuple[Path, str]]:
-    if isinstance(value, str):
-        if "${item" in value:
-            yield path, value
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _texts(item, path + (index,))
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            if not is_comment(name):
-                yield from _texts(item, path + (name,))
-
-
 def _check_references(job: _Raw, path: Path, defaults: Mapping[str, object], items: List[Item],
                       report: Report) -> None:
     """Report references to values that not every item has, and those in places where none is put in."""
@@ -271,7 +259,7 @@ def _check_references(job: _Raw, path: Path, defaults: Mapping[str, object], ite
     for key in set(job).union(defaults):
         if is_comment(key) or key == "for_each":
             continue
-        for where, text in _texts(effective(job, defaults, key), place(job, key, path)):
+        for where, text in texts(effective(job, defaults, key), place(job, key, path), "${item"):
             if key in _NO_PLACE:
                 report.error(where, "E153", "the item has no place here",
                              "it can stand in commands, variables, paths, checks, run_if and dependencies")
@@ -304,9 +292,9 @@ def warn_of_items(jobs: Sequence[_Raw], defaults: Mapping[str, object], environ:
         return
     for index, job in enumerate(jobs):
         if effective(job, defaults, "for_each") is None:
-            for where, text in _texts({"command": effective(job, defaults, "command")}, ("jobs", index)):
+            for where, text in texts(effective(job, defaults, "command"), ("jobs", index, "command"), "${item"):
                 if _REFERENCE.search(text) and not _AS_SHELL_VARIABLE.search(_REFERENCE.sub("", text)):
-                    report.warning(where if "command" in job else ("defaults", "command"), "W109",
+                    report.warning(where if "command" in job else ("defaults",) + where[2:], "W109",
                                    "the job has no for_each, so ${item} stands for nothing")
 
 

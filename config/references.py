@@ -5,9 +5,9 @@ A job knows only what a job told that it depends on, directly or further up. Imp
 import re
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
-from config.kinds import is_comment
 from config.problems import Path, Report, quoted
 from config.rules import dependencies_of, effective, place
+from config.texts import texts
 from jobs.group_ids import groups_of, members_by_group
 
 __all__ = ["check", "has_reference"]
@@ -46,17 +46,9 @@ def check(top: _Raw, jobs: _Jobs, defaults: _Raw, told: Mapping[str, List[str]],
 
 def _references(value: object, path: Path) -> Iterator[Tuple[Path, str]]:
     """Every reference in a value, at any depth: its place, and what stands behind ``jobs.``."""
-    if isinstance(value, str):
-        if "${jobs." in value:
-            for match in _REFERENCE.finditer(value):
-                yield path, match.group(1)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _references(item, path + (index,))
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            if not is_comment(name):
-                yield from _references(item, path + (name,))
+    for where, text in texts(value, path, "${jobs."):
+        for match in _REFERENCE.finditer(text):
+            yield where, match.group(1)
 
 
 class _Checker:

@@ -201,7 +201,7 @@ def test_the_item_in_every_place(tmp_path: Path) -> None:
         {"id": "b", "for_each": [{"n": "$HOME${HOME}"}], "command": ["echo", "${item.n}"], "stdin": {"text": "${item.n}"},
          "env_variables": {"E": "${item.n}"}}))
     job = made["a[x y]"]
-    assert job.command == "echo ${EXECUTIONER_ITEM} \"${EXECUTIONER_ITEM}\" 'x y'"
+    assert job.command == "echo ${EXECUTIONER_ITEM} \"${EXECUTIONER_ITEM}\" ''\"${EXECUTIONER_ITEM}\"''"
     assert job.environment == {"EXECUTIONER_ITEM": "x y", "E": "<x y>", "F": "<x y>/root"}
     assert job.working_dir == str(tmp_path / "x y") and job.stdin_path == str(tmp_path / "x y" / "x y.txt")
     assert job.pre_checks[0].params == {"path": "x y/f"} and job.description == "for x y" and job.runbook == "see x y"

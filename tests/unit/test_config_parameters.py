@@ -122,7 +122,7 @@ def test_values_are_data(tmp_path: Path) -> None:
                  {"id": "b", "command": ["echo", "${params.p}"]}]}, {"p": evil})
     first, second = pipeline.jobs
     assert pipeline.environment["EXECUTIONER_PARAM_p"] == evil and pipeline.environment["TOP"] == "<%s>" % evil
-    assert first.command == "echo ${EXECUTIONER_PARAM_p} '$(x) ${HOME} '\\''q'\\''' ${EXECUTIONER_PARAM_n}"
+    assert first.command == "echo ${EXECUTIONER_PARAM_p} ''\"${EXECUTIONER_PARAM_p}\"'' ${EXECUTIONER_PARAM_n}"
     assert first.environment == {"E": evil + "<%s>" % evil, "text": evil} and first.stdin_text == evil
     assert first.pre_checks == (Check("check_file_exists", {"path": "/x/" + evil}),)
     assert first.condition == {"all": [{"param": "p", "equals": "a"}, {"not": {"file_exists": "7"}}]}
