@@ -11,10 +11,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from config.kinds import Choice, Either, Integer, ListOf, Number, Object  # noqa: E402
-from config.schema import CHECK, DEFAULTS, FILE, JOB, TABLES  # noqa: E402
+from config.schema import CHECK, DEFAULTS, JOB, TABLES  # noqa: E402
 
 PAGE = os.path.join(ROOT, "docs", "configuration.md")
-TITLES = {"defaults": "defaults", "file": "The file", "job": "A job", "dependency": "A dependency", "check": "A check", "stdin": "Standard input",
+TITLES = {"defaults": "defaults", "file": "The file", "job": "A job",
+          "dependency": "A dependency", "check": "A check", "stdin": "Standard input",
           "database": "The database", "parameter": "A parameter", "plugin": "A plugin", "notification": "A notification",
           "retention": "Retention"}
 HEAD = """# Configuration
