@@ -16,17 +16,17 @@ from config.schema import CHECK, DEFAULTS, JOB, TABLES  # noqa: E402
 PAGE = os.path.join(ROOT, "docs", "configuration.md")
 TITLES = {"defaults": "defaults", "file": "The file", "job": "A job",
           "dependency": "A dependency", "check": "A check", "stdin": "Standard input",
-          "database": "The database", "parameter": "A parameter", "plugin": "A plugin", "notification": "A notification",
-          "retention": "Retention"}
+          "database": "The database", "parameter": "A parameter", "plugin": "A plugin",
+          "notification": "A notification", "retention": "Retention"}
 HEAD = """# Configuration
 
 Made from the key tables (`python3 scripts/configuration_page.py`); a test fails where the page and the tables differ.
 `executioner schema` gives the same as JSON Schema for editors, `executioner sample` a file with every key,
 `executioner validate FILE` every problem of a file at once.
 
-A configuration is one JSON object. Comments (`// ...`, `/* ... */`) and trailing commas are allowed; a key that
-begins with `_` is a comment too. A **duration** is a number of seconds, or text such as `"90s"`, `"15m"`, `"1h30m"`, `"2d"`,
-up to ten years. A **size** is a number of bytes, or text such as `"512M"` or `"10GiB"`. An unknown key is an error.
+A configuration is one JSON object. Comments (`// ...`, `/* ... */`) and trailing commas are allowed; a key
+that begins with `_` is a comment too. A **duration** is a number of seconds, or text such as `"90s"`, `"15m"`, `"1h30m"`,
+`"2d"`, up to ten years. A **size** is a number of bytes, or text such as `"512M"` or `"10GiB"`. An unknown key is an error.
 `*` marks what the earlier Executioner did not have.
 
 """
