@@ -25,9 +25,9 @@ Made from the key tables (`python3 scripts/configuration_page.py`); a test fails
 `executioner validate FILE` every problem of a file at once.
 
 A configuration is one JSON object. Comments (`// ...`, `/* ... */`) and trailing commas are allowed; a key
-that begins with `_` is a comment too. A **duration** is a number of seconds, or text such as `"90s"`, `"15m"`, `"1h30m"`,
-`"2d"`, up to ten years. A **size** is a number of bytes, or text such as `"512M"` or `"10GiB"`. An unknown key is an error.
-`*` marks what the earlier Executioner did not have.
+that begins with `_` is a comment too. A **duration** is a number of seconds, or text such as `"90s"`,
+`"15m"`, `"1h30m"`, `"2d"`, up to ten years. A **size** is a number of bytes, or text such as `"512M"` or
+`"10GiB"`. An unknown key is an error. `*` marks what the earlier Executioner did not have.
 
 """
 DEFAULTS_TEXT = """## defaults
