@@ -65,11 +65,11 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
     if expansion is not None and expansion.inner:
         from config.inner_builder import build_whole
         whole = build_whole(expansion, builder, variables)
-        jobs, seen = whole.jobs, whole.environment
+        jobs, seen, inner_paths = whole.jobs, whole.environment, tuple(sorted(whole.paths))
         secrets = tuple(sorted(whole.secrets.union(secrets)))
         all_pools = dict(whole.pools, **all_pools)
     else:
-        jobs, seen = builder.build(), variables
+        jobs, seen, inner_paths = builder.build(), variables, ()
     text, digest = masked_text(document, secrets)
     parallel, workers = _workers(top, overrides)
     run_timeout, expect = top.get("run_timeout"), top.get("expect")
@@ -78,7 +78,8 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
     outside.update(variables)
     pools = {name: _integer(slots) for name, slots in all_pools.items() if not is_comment(name)}
     return Pipeline(
-        application=application_name(top, path), jobs=jobs, config_path=path, config_text=text, config_hash=digest,
+        application=application_name(top, path), jobs=jobs, config_path=path, inner_paths=inner_paths,
+        config_text=text, config_hash=digest,
         working_dir=working_dir, log_dir=log_dir, parallel=parallel, max_workers=workers,
         continue_on_error=overrides.continue_on_error or top.get("continue_on_error", False) is True,
         run_timeout_s=None if run_timeout is None else _seconds(run_timeout),

@@ -78,6 +78,11 @@ class Family:
         self._read: Dict[str, Document] = {}
         self._said: Set[str] = set()
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether the history kept them."""
+        return self._kept is not None
+
     def below(self, file: str, path: str, prefix: str) -> "Family":
         """The same family, seen from an inner file."""
         family = Family.__new__(Family)
@@ -210,7 +215,7 @@ def _inner(document: Document, path: str, environ: Mapping[str, str], overrides:
         found = check_configuration(
             value, os.path.dirname(path), environ, own, report,
             {name: text for name, text in given.params.items() if name in names},
-            {name: text for name, text in given.inherited.items() if name in names}, family)
+            {name: text for name, text in given.inherited.items() if name in names}, family, family.is_kept)
     family.tell(sorted(placed(document, report.findings) + document.problems,
                        key=lambda problem: (problem.line, problem.column, problem.code, problem.path)))
     if found is None or report.error_count or document.problems:

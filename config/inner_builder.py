@@ -24,6 +24,7 @@ class Whole:
         self.secrets: Set[str] = set()
         #: The pools of inner files.
         self.pools: Dict[str, object] = {}
+        self.paths: Set[str] = set()
 
 
 class _Home:
@@ -72,6 +73,7 @@ def _home(inner: Expansion, whole: Whole) -> _Home:
     folder = working_dir = os.path.dirname(inner.file)
     if "working_dir" in top:
         working_dir = resolve_folder(str(top["working_dir"]), folder, environment.variables)[0]
+    whole.paths.add(inner.file)
     whole.secrets.update(secret_values(top, environment, inner.environ))
     whole.pools.update((name, slots) for name, slots in pools.items() if not is_comment(name))
     return _Home(JobBuilder(top, environment, working_dir, folder), environment.variables)

@@ -4,7 +4,7 @@ A value is data (``config/placing.py``); its variable, ``EXECUTIONER_PARAM_NAME`
 where a file has parameters or refers to some.
 """
 import re
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from config.environment import value_text
 from config.kinds import MAX_TEXT, is_comment, is_number, text_bytes
@@ -30,11 +30,13 @@ class Parameters(Placing):
     :param declared: ``parameters`` of the file, found right by its kind
     :param given: what ``--param`` says
     :param inherited: what the run was given that this one resumes; names that are not declared any more are passed over
+    :param untouched: keys of jobs whose values are data already, whatever they look like
     """
 
     def __init__(self, declared: object, given: Mapping[str, str], inherited: Mapping[str, str],
-                 report: Report) -> None:
-        super().__init__(self._value, _variable)
+                 report: Report, untouched: Sequence[str] = ()) -> None:
+        super().__init__(self._value, _variable, untouched)
+        self._untouched = untouched
         self._report = report
         self._declared: Dict[str, _Raw] = {name: one for name, one in declared.items() if isinstance(one, dict)
                                            and not is_comment(name)} if isinstance(declared, dict) else {}
@@ -105,7 +107,7 @@ class Parameters(Placing):
     def check_references(self, value: object, path: Path = ()) -> None:
         """Report references to parameters that are not declared, or that stand where no value is put in."""
         if isinstance(value, str):
-            for name in _REFERENCE.findall(value) if "${params." in value else ():
+            for name in _REFERENCE.findall(value) if "${params." in value and _key(path) not in self._untouched else ():
                 if _key(path) in _NO_PLACE:
                     self._report.error(path, "E149", "the value of a parameter has no place here",
                                        "it can stand in commands, environment, paths, checks and run_if")

@@ -3,7 +3,7 @@
 Where variables expand (environment, paths, checks, conditions) and in shell commands a place gets ``${VARIABLE}``, so
 that nothing in the value is expanded again or read by a shell. In argument vectors, texts and items it is pasted.
 """
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, Optional, Sequence
 
 from config.kinds import is_comment
 from jobs.placeholders import Lookup, expand_command, expand_text
@@ -28,9 +28,11 @@ class Placing:
 
     :param lookup: the value of a placeholder, by its name; None where it is to stay
     :param variable: the name of the variable that holds that value
+    :param left_alone: keys under which nothing is put in
     """
 
-    def __init__(self, lookup: Lookup, variable: Callable[[str], str]) -> None:
+    def __init__(self, lookup: Lookup, variable: Callable[[str], str], left_alone: Sequence[str] = ()) -> None:
+        self._left_alone = left_alone
         self._lookup = lookup
         self._variable = variable
 
@@ -51,7 +53,7 @@ class Placing:
             below = {"command": _PASTED, _ASKED: ""}.get(key, key)
             return [self.put_in(item, below) for item in value]
         if isinstance(value, dict):
-            return {name: item if is_comment(name) or key == "" and name == "parameters"
+            return {name: item if is_comment(name) or key == "" and (name == "parameters" or name in self._left_alone)
                     else self.put_in(item, _kind_of_place(key, name)) for name, item in value.items()}
         return value
 

@@ -45,7 +45,7 @@ def load_stored(text: str, path: str, environ: Mapping[str, str], overrides: Ove
     expansion = None
     if value is not None and not problems:
         expansion = check_configuration(value, os.path.dirname(os.path.abspath(path)), environ, overrides.env,
-                                        report, overrides.params, overrides.inherited_params, family)
+                                        report, overrides.params, overrides.inherited_params, family, True)
         problems += [Problem(path, 0, 0, finding.code, path_text(finding.path), finding.severity, finding.message,
                              finding.hint) for finding in report.findings]
         problems += family.problems if family is not None else []

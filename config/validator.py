@@ -42,7 +42,7 @@ class Jobs:
 def check_configuration(value: object, folder: str, environ: Mapping[str, str], overrides: Mapping[str, str],
                         report: Report, params: Optional[Mapping[str, str]] = None,
                         inherited_params: Optional[Mapping[str, str]] = None,
-                        family: "Optional[Family]" = None) -> "Optional[Expansion]":
+                        family: "Optional[Family]" = None, is_kept: bool = False) -> "Optional[Expansion]":
     """Report everything that is wrong with a configuration; the jobs that are made of it, where any are made.
 
     :param value: what the file holds
@@ -52,6 +52,7 @@ def check_configuration(value: object, folder: str, environ: Mapping[str, str], 
     :param params: values given with ``--param``
     :param inherited_params: values that were given to the run that is resumed
     :param family: the files that belong together, where jobs run other configurations
+    :param is_kept: the history kept it, with the items as they were
     """
     if not isinstance(value, dict):
         report.error((), "E103", "must be an object, got %s" % kind_of(value))
@@ -78,7 +79,8 @@ def check_configuration(value: object, folder: str, environ: Mapping[str, str], 
         checked = check_jobs(jobs, defaults, report)
     if "parameters" in top or "parameters" not in value and (params or _refers_to_parameters(top, checked, defaults)):
         from config.parameters import Parameters
-        parameters = Parameters(top.get("parameters"), params or {}, inherited_params or {}, report)
+        parameters = Parameters(top.get("parameters"), params or {}, inherited_params or {}, report,
+                                ("for_each",) if is_kept else ())
         parameters.check_references(top)
         parameters.check_references(checked.usable, ("jobs",))
         top = parameters.put_in_object(top)

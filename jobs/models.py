@@ -306,6 +306,8 @@ class Pipeline:
     jobs: List[Job]
     #: Absolute path of the file, for people and for a resume.
     config_path: str = ""
+    #: Absolute paths of the configurations that its jobs run.
+    inner_paths: Tuple[str, ...] = ()
     #: The file's text as read, secret values replaced: what the history keeps.
     config_text: str = ""
     #: SHA-256 of ``config_text``, hexadecimal.

@@ -1,6 +1,6 @@
 """``logs``: the output of a job, or of all jobs of a run; masked, and followed while they run."""
 import time
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple
 
 from executioner.console import Console
 from executioner.options import Arguments, CommandSpec, Option, did_you_mean, usage_error
@@ -24,7 +24,8 @@ SPEC = CommandSpec(
      Option("--tail", "only the last lines of each file", "LINES"),
      Option("--raw", "also on a terminal, control characters as they are"),
      Option("--json", "a JSON list of the files instead of their text")),
-    "Shows the output of a job, or of all jobs of a run. RUN as for show. Values of secret variables are shown as ***.",
+    "Shows the output of a job, of all that an id means, or of all jobs of a run. RUN as for show. Values of secret\n"
+    "variables are shown as ***.",
     (("executioner logs last load", "both outputs of the job load"),
      ("executioner logs last load --stderr --tail 20", "the end of its error output"),
      ("executioner logs last -f", "follow the run")))
@@ -61,22 +62,32 @@ class _Reader:
         self._run_id = run_id
         self._attempt = attempt
         self._streams = streams
-        self._position: Optional[int] = None
+        #: Of the jobs that are meant; None = all.
+        self._positions: Optional[Set[int]] = None
         self.job_id = job_id
         if job_id is not None:
+            from jobs.group_ids import named
             jobs = {job.job_id: job for job in history.jobs(run_id)}
-            if job_id not in jobs:
+            members = named(job_id, jobs)
+            if not members:
                 raise usage_error('run %d has no job "%s"%s' % (run_id, job_id, did_you_mean(job_id, list(jobs))))
-            self._position = jobs[job_id].position
+            self._positions = {jobs[member].position for member in members}
+
+    @property
+    def _only(self) -> Optional[int]:
+        """The one job that is meant; None where it may be several."""
+        return min(self._positions) if self._positions is not None and len(self._positions) == 1 else None
 
     @property
     def is_single(self) -> bool:
         """Whether there can be one file only."""
-        return self.job_id is not None and len(self._streams) == 1
+        return self._only is not None and len(self._streams) == 1
 
     def attempts(self, every: bool = False) -> "List[AttemptRecord]":
         """The attempts that are meant: the last one of each job, unless one was named or ``every`` one is wanted."""
-        found = self._history.attempts(self._run_id, self._position)
+        found = self._history.attempts(self._run_id, self._only)
+        if self._positions is not None:
+            found = [one for one in found if one.position in self._positions]
         if self._attempt is not None:
             return [one for one in found if one.attempt == self._attempt]
         return found if every else list({one.position: one for one in found}.values())
@@ -103,8 +114,10 @@ class _Reader:
             raise InternalError("run %d was there a moment ago" % self._run_id)
         if true_run(self._history, run).status != RunStatus.RUNNING:
             return True
-        return self._position is not None and true_jobs(
-            self._history, run)[self._position].status in FINAL_STATUSES
+        if self._positions is None:
+            return False
+        jobs = true_jobs(self._history, run)
+        return all(jobs[position].status in FINAL_STATUSES for position in self._positions)
 
     def why_nothing(self) -> str:
         """Why there is no file at all."""
@@ -112,7 +125,9 @@ class _Reader:
             return "no job of run %d was started" % self._run_id
         if self._attempt is not None:
             return "%s has no attempt %d in run %d" % (self.job_id, self._attempt, self._run_id)
-        job = self._history.jobs(self._run_id)[self._position or 0]
+        if self._only is None:
+            return "no job of %s in run %d was started" % (self.job_id, self._run_id)
+        job = self._history.jobs(self._run_id)[self._only]
         return "%s was not started: %s%s" % (self.job_id, job.status, ", " + job.reason if job.reason else "")
 
 

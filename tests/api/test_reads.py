@@ -199,6 +199,35 @@ def test_secrets_of_file_and_environment(folder: str) -> None:
         case.close()
 
 
+def test_secrets_of_a_file_that_another_runs(folder: str) -> None:
+    import os
+
+    def write(name: str, content: Dict[str, Any]) -> str:
+        path = os.path.join(folder, name)
+        with open(path, "w") as out:
+            json.dump(content, out)
+        os.chmod(path, 0o600)
+        return path
+
+    def inner(secret: str) -> str:
+        return write("inner.json", {"jobs": [{"id": "a", "command": "true", "env_variables": {"DB_PASSWORD": secret}}]})
+
+    outer = write("outer.json", {"jobs": [{"id": "n", "config": "inner.json"}]})
+    inner("first-secret")
+    case = ApiCase(folder)
+    try:
+        with case.history() as history:
+            made = pipeline()
+            made.config_path = outer
+            made.jobs[0].description = "uses first-secret and another-secret"
+            history.create_run(new_run(1), made, places)
+        assert case.get("/api/v1/runs/1/jobs/job0").json()["description"] == "uses *** and another-secret"
+        inner("another-secret")
+        assert case.get("/api/v1/runs/1/jobs/job0").json()["description"] == "uses *** and ***"
+    finally:
+        case.close()
+
+
 def test_a_page_is_quick_with_many_runs(api: ApiCase) -> None:
     import time
     with api.history() as history:

@@ -145,6 +145,10 @@ def test_what_is_shown_of_items(case: Case) -> None:
     shown = case.run("show", "1").expect(0).out
     assert "a[x y]" in shown and "a[in/z]" in shown
     assert case.run("logs", "1", "a[in/z]").expect(0).out.endswith("out in/z\n")
+    both = case.run("logs", "1", "a", "--stdout").expect(0).out
+    assert both == "==> a[x y], attempt 1, stdout <==\nout x y\n==> a[in/z], attempt 1, stdout <==\nout in/z\n"
+    assert case.run("logs", "1", "a", "--stdout", "-f").expect(0).out == both
+    case.run("logs", "1", "c").expect(2)
     case.run("report", "1", "-o", case.path("r.html")).expect(0)
     with open(case.path("r.html"), encoding="utf-8") as file:
         assert '{"job": "a[in/z]", "when": "success"}' in file.read().replace('":"', '": "').replace('","', '", "')

@@ -14,6 +14,7 @@ from config_case import by_id, needs
 from config.items import MAX_ITEMS, items_of, label_of, labels_of
 from config.kinds import JobReference
 from config.pipeline import Overrides, load_pipeline, validate_file
+from config.stored import load_stored
 from jobs.models import Pipeline
 
 ENVIRON = {"PATH": "/usr/bin:/bin", "HOME": "/root"}
@@ -320,3 +321,14 @@ def test_arrows_of_the_graph() -> None:
     found = arrows({"id": "a", "for_each": {"range": 1000}}, {"id": "b", "for_each": {"range": 1000}, "dependencies": ["a"]})
     assert sum(map(len, found.values())) == MAX_ARROWS
     assert arrows_of("[]") == arrows_of("{}") == arrows_of('{"jobs": 5}') == {}
+
+
+def test_files_called_like_placeholders(tmp_path: Path) -> None:
+    names = ["${HOME}.csv", "${item}.csv", "${params.nope}.csv", "${params.p}.csv"]
+    for name in names:
+        (tmp_path / name).touch()
+    made = pipeline(tmp_path, {"id": "a", "command": ["cat", "${item}"], "for_each": {"glob": "*.csv"}}, parameters={"p": {"default": "v"}})
+    assert [job.command for job in made.jobs] == [("cat", name) for name in names]
+    again = load_stored(made.config_text, str(tmp_path / "c.json"), ENVIRON, Overrides())
+    assert again.pipeline is not None and again.pipeline.jobs == made.jobs, [str(one) for one in again.problems]
+    assert list(arrows_of(made.config_text)) == [job.id for job in made.jobs]
