@@ -11,7 +11,7 @@ import pytest
 
 from api.graphs import MAX_ARROWS, arrows_of
 from config_case import by_id, needs
-from config.items import MAX_ITEMS, items_of, label_of, labels_of
+from config.items import MAX_ITEMS, ForEach, items_of, label_of, labels_of
 from config.kinds import JobReference
 from config.pipeline import Overrides, load_pipeline, validate_file
 from config.stored import load_stored
@@ -332,3 +332,21 @@ def test_files_called_like_placeholders(tmp_path: Path) -> None:
     again = load_stored(made.config_text, str(tmp_path / "c.json"), ENVIRON, Overrides())
     assert again.pipeline is not None and again.pipeline.jobs == made.jobs, [str(one) for one in again.problems]
     assert list(arrows_of(made.config_text)) == [job.id for job in made.jobs]
+
+
+def test_all_jobs_together_have_a_bound(tmp_path: Path) -> None:
+    jobs = ['{"id": "j%d", "command": "true", "for_each": {"range": 10000}}' % number for number in range(11)]
+    assert problems(tmp_path, *jobs) == ["12:1: error E152 jobs[10]: with its 10000 items there are more than 100000 jobs in all"]
+    assert problems(tmp_path, *jobs[:10]) == []
+
+
+def test_the_json_schema_says_the_same() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    validator = jsonschema.Draft202012Validator(ForEach().schema())
+    #: What only counting shows.
+    beyond = {'[{"_x": 1}]', '{"a": {"range": 101}, "b": {"range": 100}}', '{"range": [1, 3, 0]}'}
+    for text, _ in BAD:
+        assert validator.is_valid(json.loads(text)) is (text in beyond), text
+    for value in (["a", 1, True, 1.5], [], [{"a": 1, "_c": []}], {"range": 0}, {"range": [5, 1]}, {"range": [1, 9, 2], "_c": 1}, {"glob": "*"},
+                  {"glob": ["a", "b"]}, {"r": ["a"], "d": {"range": 3}, "g": {"glob": "*"}, "_c": 5}):
+        assert validator.is_valid(value) and ForEach().is_clean(value), value
