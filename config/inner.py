@@ -38,6 +38,8 @@ _OF_THE_JOBS = frozenset((
     "working_dir", "env_variables", "inherit_shell_env", "defaults", "parameters", "allow_shell", "pools", "jobs",
     "secrets", "application_name", "name", "$schema", "security_policy", "security_level", "command_whitelist",
     "command_allowlist_patterns", "workspace_paths", "dependency_plugins"))
+#: Keys that hold for inner files as well.
+_STRICT = ("allow_shell", "security_policy", "security_level")
 #: Keys that a file may have to be run by itself as well, and that the file decides that is run.
 _OF_THE_RUN = ("parallel", "max_workers", "continue_on_error")
 _OUTPUT = re.compile(r"\$\{jobs\.([^{}$]+)\.outputs\.")
@@ -163,8 +165,8 @@ def check(expansion: Expansion, defaults: Mapping[str, object], folder: str, env
         if document.value is None and document.problems and document.problems[0].line == 0:
             report.error(where, "E157", "cannot run %s: %s" % (quoted(text, None), document.problems[0].message))
             continue
-        found = _inner(document, path, variables, expansion.overrides, given, report.strict,
-                       expansion.top.get("allow_shell") is False, family.below(shown, path, job_id + "/"))
+        found = _inner(document, path, variables, expansion, given, report.strict,
+                       family.below(shown, path, job_id + "/"))
         if found is not None:
             expansion.inner[position] = found
             count += found.count
@@ -190,8 +192,8 @@ def _is_too_deep(path: str, where: Path, report: Report, family: Family) -> bool
     return True
 
 
-def _inner(document: Document, path: str, environ: Mapping[str, str], overrides: Mapping[str, str], given: Given,
-           strict: bool, no_shell: bool, family: Family) -> Optional[Expansion]:
+def _inner(document: Document, path: str, environ: Mapping[str, str], outer: Expansion, given: Given, strict: bool,
+           family: Family) -> Optional[Expansion]:
     """What an inner file holds; None where that is no good."""
     report = Report()
     report.strict = strict
@@ -206,12 +208,13 @@ def _inner(document: Document, path: str, environ: Mapping[str, str], overrides:
                 else:
                     report.error((name,), "E156", "belongs to a run, and a job of another file runs this one",
                                  "take it out, or say it in the file that is run", at_key=True)
-        if no_shell:
-            value = dict(value, allow_shell=False)
+        # What the file forbids that is run, no inner one allows.
+        value = dict(value, **{name: outer.top[name] for name in _STRICT if name in outer.top
+                               and (name != "allow_shell" or outer.top[name] is False)})
     if value is not None:
         declared = value.get("parameters") if isinstance(value, dict) else None
         names = set(declared) if isinstance(declared, dict) else set()
-        own = {name: text for name, text in overrides.items() if not name.startswith("EXECUTIONER_PARAM_")}
+        own = {name: text for name, text in outer.overrides.items() if not name.startswith("EXECUTIONER_PARAM_")}
         found = check_configuration(
             value, os.path.dirname(path), environ, own, report,
             {name: text for name, text in given.params.items() if name in names},

@@ -58,7 +58,10 @@ def build_whole(expansion: Expansion, outer: JobBuilder, variables: Mapping[str,
         home.own = {name: value for name, value in home.variables.items() if name not in shared}
     for job, home in built:
         if home.own:
-            job.environment = dict(home.own, **job.environment)
+            own = dict(home.own)
+            if "PWD" in own:
+                own["PWD"] = job.working_dir  # as where all jobs see it
+            job.environment = dict(own, **job.environment)
         whole.jobs.append(job)
     whole.environment = shared
     return whole

@@ -210,6 +210,11 @@ def test_environment_folders_and_defaults(files: Files) -> None:
     assert jobs["n/a"].working_dir == str(files.folder / "in") and jobs["n/a"].stdin_path == str(files.folder / "in" / "x.txt")
     assert jobs["m/a"].working_dir == jobs["o"].working_dir == str(files.folder)
     assert (jobs["o"].timeout_s, jobs["n/a"].timeout_s, jobs["n/a"].retry.max_retries) == (7.0, 9.0, 3)
+    made = files.pipeline(environ={"PWD": "/elsewhere"})
+    assert [seen(made, job).get("PWD") for job in made.jobs] == [None, None, None]
+    files.write("o.json", [{"id": "o", "command": "true"}, {"id": "n", "config": "in/j.json"}, {"id": "m", "config": "in/i.json"}])
+    made = files.pipeline(environ={"PWD": "/elsewhere"})
+    assert [seen(made, job).get("PWD") for job in made.jobs] == [str(files.folder), None, str(files.folder / "in")]
     made = files.pipeline(env={"B": "given"})
     assert [seen(made, job)["B"] for job in made.jobs] == ["given"] * 3
 
