@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, Opti
 from config.environment import Environment, expand, expand_home
 from config.features import Features
 from config.kinds import Duration, Signal, is_comment
+from config.limits import SizeLimit
 from config.loader import Document
 from config.made_jobs import is_cleanup, made_variables, nothing_to_do
 from config.problems import Report
 from config.rules import dependency_of
-from config.schema import DEFAULT_OF_JOB_KEY, FILE, JOB
+from config.schema import DEFAULT_OF_JOB_KEY, FILE, JOB, LIMITS
 from config.secrecy import masked_text, secret_values
 from config.surroundings import resolve_folder
 from config.upkeep_builder import deadline_of, mail_server_of, retention_of, rules_of
-from jobs.models import Check, Dependency, Job, JobStatus, Pipeline, Plugin, RetryPolicy
+from jobs.models import UNLIMITED_BYTES, Check, Dependency, Job, JobStatus, Pipeline, Plugin, RetryPolicy
 
 if TYPE_CHECKING:
     from config.expansion import Expansion
@@ -282,6 +283,7 @@ class JobBuilder:
             stdin_path=stdin_path,
             stdin_text=stdin_text,
             retry=self._retry(said),
+            output_limit_bytes=self._once("limits", said, _output_limit),
             success_exit_codes=self._once("success_exit_codes", said, _codes),
             skip_exit_codes=self._once("skip_exit_codes", said, _codes),
             condition=_condition(said.get("run_if"), variables),
@@ -369,6 +371,12 @@ class JobBuilder:
 def _as_object(value: object) -> _Raw:
     assert isinstance(value, dict)
     return value
+
+
+def _output_limit(limits: object) -> int:
+    value = _as_object(limits).get("output", LIMITS.by_name["output"].default)
+    limit = SizeLimit.limit_bytes(value)
+    return UNLIMITED_BYTES if limit is None else limit
 
 
 def _signal(value: object) -> int:

@@ -7,11 +7,12 @@ from config.items import ForEach
 from config.kinds import (
     MAX_POOL_SLOTS, Checks, Choice, Command, Condition, Declared, Duration, Either, Flag, Identifier, Integer,
     JobReference, Key, ListOf, Number, Object, Outputs, Pools, Signal, Switches, Table, Text, VariableName, Variables)
+from config.limits import SizeLimit
 from config.upkeep import DeadlineTime, Destination, Size, Subject
 
 __all__ = ["CHECK", "DATABASE", "DEFAULTS", "DEFAULT_OF_JOB_KEY", "DEPENDENCY", "FILE", "INHERITED_BY_DEFAULT", "JOB",
-           "MAX_JOBS", "NOTIFICATION", "NOTIFY_ON", "OVERLAPS", "PARAMETER", "PLUGIN", "RETENTION", "RETRY_STATUSES",
-           "SSL_MODES", "STDIN", "TABLES", "WHENS"]
+           "LIMITS", "MAX_JOBS", "NOTIFICATION", "NOTIFY_ON", "OVERLAPS", "PARAMETER", "PLUGIN", "RETENTION",
+           "RETRY_STATUSES", "SSL_MODES", "STDIN", "TABLES", "WHENS"]
 
 MAX_JOBS = 100000
 OVERLAPS = ("fail", "skip", "wait", "allow")
@@ -98,6 +99,12 @@ RETENTION = Table("retention", (
     Key("bytes", Size(), 10 << 30, 'how much output is kept: bytes, or text such as "10GiB"', new=True),
 ))
 
+LIMITS = Table("limits", (
+    Key("output", SizeLimit(may_be_none=True), 1 << 30,
+        "how much it may write to its standard output and standard error together; \"none\" = as much as it likes",
+        new=True),
+))
+
 #: The object in ``pre_checks`` and ``post_checks``; which parameters there are, each check says itself.
 CHECK = Table("check", (
     Key("name", _LINE, None, "name of the check", required=True),
@@ -155,6 +162,8 @@ JOB = Table("job", (
     Key("allow_failure", Flag(), False, "its failure neither fails the run nor blocks what depends on it", new=True),
     Key("rerun_if_lost", Flag(), False,
         "whether an attempt whose outcome nobody knows may be run again", new=True),
+    Key("limits", Object(LIMITS), {}, "what the job may use; one that passes a limit is stopped and has FAILED",
+        new=True, example={"output": "100M"}),
     Key("leave_running", Flag(), False, "processes that the job leaves behind may live on", new=True),
     Key("run_if", Condition(), None,
         "what must hold for the job to run, else it is SKIPPED: {env, equals or matches}, {param, equals or matches}, "
@@ -273,4 +282,5 @@ DEFAULT_OF_JOB_KEY = {
 }
 
 #: All tables, as the JSON Schema and the reference page list them.
-TABLES = (FILE, JOB, DEFAULTS, DEPENDENCY, STDIN, DATABASE, PARAMETER, PLUGIN, NOTIFICATION, RETENTION)
+TABLES = (FILE, JOB, DEFAULTS, DEPENDENCY, STDIN, DATABASE, PARAMETER, PLUGIN, NOTIFICATION, RETENTION,
+          LIMITS)

@@ -35,6 +35,7 @@ JobConfig = TypedDict("JobConfig", {
     "never_retry_on_exit_codes": List[int],
     "success_exit_codes": List[int],
     "skip_exit_codes": List[int],
+    "limits": Dict[str, object],
     "allow_failure": bool,
     "rerun_if_lost": bool,
     "leave_running": bool,

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 __all__ = [
     "AttemptOutcome", "AttemptRecord", "Check", "Dependency", "EventRecord", "FAILURE_STATUSES", "FINAL_STATUSES",
     "Deadline", "Job", "JobRecord", "JobResult", "JobStatus", "MailServer", "NOTIFY_ON", "NotificationRule",
-    "OverlapPolicy", "Pipeline", "Plugin", "Retention", "RetryPolicy", "RunRecord", "RunStatus", "StopReason", "When",
+    "OverlapPolicy", "Pipeline", "Plugin", "Retention", "RetryPolicy", "RunRecord", "RunStatus", "StopReason",
+    "UNLIMITED_BYTES", "When",
 ]
+
+#: More than anything can write.
+UNLIMITED_BYTES = 1 << 62
 
 
 class JobStatus:
@@ -255,6 +259,7 @@ class Job:
     tags: Tuple[str, ...] = ()
     pre_checks: Tuple[Check, ...] = ()
     post_checks: Tuple[Check, ...] = ()
+    #: How much may be written to both streams together.
     output_limit_bytes: int = 1 << 30
     #: Exit codes by which the job says that there was nothing to do.
     skip_exit_codes: FrozenSet[int] = frozenset()

@@ -39,8 +39,11 @@ if TYPE_CHECKING:
 __all__ = ["Attempt", "AttemptSpec", "Nursery"]
 
 _SIGKILL, _SIGCONT = int(signal.SIGKILL), int(signal.SIGCONT)
-#: How often the size of the output is looked at: at most, at least.
-_SIZES_EVERY_S, _SIZES_EVERY_LEAST_S = 1.0, 0.05
+#: How often the size of the output is looked at: at most, at least; and how much may be written in a second. So what
+#: begins to flood between two looks passes its limit by what it writes in the shortest pause.
+_SIZES_EVERY_S, _SIZES_EVERY_LEAST_S, _FLOOD_BYTES_A_S = 1.0, 0.05, 2.0 * (1 << 30)
+#: What is being stopped may write so much beyond its limit in its grace; then it is KILL.
+_LAST_WORDS_BYTES = 16 << 20
 #: Between two rounds of KILL.
 _ROUND_S, _ROUND_MOST_S = 0.001, 0.05
 #: How often a tree without its leader is looked at while it has its grace; its ends wake us as well.
@@ -101,7 +104,7 @@ class Attempt:
 
     __slots__ = ("spec", "pid", "pid_start", "started_at", "started_mono", "ended_at", "ended_mono", "status", "cpu_s",
                  "max_rss_bytes", "has_leader", "stop_reason", "stop_text", "stopping", "killing", "kill_at",
-                 "give_up_at", "round_s", "wake_at", "sizes_at", "output_bytes", "seen", "killed", "survivors",
+                 "give_up_at", "round_s", "wake_at", "sizes_at", "seen", "killed", "survivors",
                  "lives_on")
 
     def __init__(self, spec: AttemptSpec, pid: int, pid_start: int, started_at: float, started_mono: float) -> None:
@@ -128,8 +131,7 @@ class Attempt:
         self.killing = False
         self.give_up_at = _NEVER
         self.round_s = _ROUND_S
-        self.sizes_at = started_mono + _SIZES_EVERY_S
-        self.output_bytes = 0
+        self.sizes_at = started_mono + _pause_s(spec.output_limit)
         #: Processes of the tree that were seen, by pid and start time.
         self.seen: "Set[Birth]" = set()
         self.killed: "Set[Birth]" = set()
@@ -142,6 +144,15 @@ class Attempt:
         if self.stopping:
             return
         self.wake_at = min(self.started_mono + self.spec.timeout_s, self.sizes_at)
+
+
+def _pause_s(room_bytes: int) -> float:
+    """How long nothing can have written so much."""
+    return min(_SIZES_EVERY_S, max(_SIZES_EVERY_LEAST_S, room_bytes / _FLOOD_BYTES_A_S))
+
+
+def _output_text(spec: AttemptSpec) -> str:
+    return "output passed %s" % verdict.bytes_text(spec.output_limit)
 
 
 class _Stray:
@@ -487,6 +498,7 @@ class Nursery:
             attempt = self._leaders.get(pid)
             if attempt is not None:
                 status = ended.si_status << 8 if ended.si_code == _CLD_EXITED else ended.si_status
+                self._note_flood(attempt)
                 self._record_exit(attempt, status)
         found = system.wait4(pid, os.WNOHANG)
         return found if found[0] else None
@@ -545,18 +557,27 @@ class Nursery:
         attempt.plan_wake()
 
     def _check_sizes(self, attempt: Attempt, now: float) -> None:
-        """Stop what wrote too much; look sooner again where it will have by the next time."""
+        """Stop what wrote too much; look again before it can have by far."""
         spec = attempt.spec
+        size = self._output_bytes(spec)
+        if size > spec.output_limit:
+            self.stop(spec.token, "output_limit", text=_output_text(spec))
+            return
+        attempt.sizes_at = now + _pause_s(spec.output_limit - size)
+
+    def _note_flood(self, attempt: Attempt) -> None:
+        """What has ended by itself and could have written too much since the last look: had it?"""
+        spec = attempt.spec
+        if attempt.stop_reason or (time.monotonic() - attempt.started_mono) * _FLOOD_BYTES_A_S < spec.output_limit:
+            return
+        if self._output_bytes(spec) > spec.output_limit:
+            attempt.stop_reason, attempt.stop_text = "output_limit", _output_text(spec)
+
+    def _output_bytes(self, spec: AttemptSpec) -> int:
         size = self._size_of(spec.stdout_name)
         if spec.stderr_name != spec.stdout_name:
             size += self._size_of(spec.stderr_name)
-        if size > spec.output_limit:
-            self.stop(spec.token, "output_limit", text="output passed %s" % verdict.bytes_text(spec.output_limit))
-            return
-        grown = size - attempt.output_bytes
-        attempt.output_bytes = size
-        rounds = (spec.output_limit - size) / (2.0 * grown) if grown > 0 else 1.0
-        attempt.sizes_at = now + max(_SIZES_EVERY_LEAST_S, min(_SIZES_EVERY_S, _SIZES_EVERY_S * rounds))
+        return size
 
     def _size_of(self, name: str) -> int:
         try:
@@ -596,8 +617,9 @@ class Nursery:
             self._left_tokens.add(attempt.spec.token)
             self._finish(attempt)
             return
-        if not attempt.killing and now < attempt.kill_at:
-            attempt.wake_at = min(attempt.kill_at, now + _LOOK_EVERY_S)
+        room = attempt.spec.output_limit + _LAST_WORDS_BYTES - self._output_bytes(attempt.spec)
+        if not attempt.killing and now < attempt.kill_at and room >= 0:
+            attempt.wake_at = min(attempt.kill_at, now + min(_LOOK_EVERY_S, _pause_s(room)))
         elif attempt.killing and now >= attempt.give_up_at:
             self._give_up(attempt, members)
             return

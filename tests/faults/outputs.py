@@ -198,7 +198,7 @@ def p7(trials):
                               "%s is %s (%s)" % (row.job, rows[row.job].status, rows[row.job].reason), number)
                 trials.expect(size >= cap, "%s was stopped at %d bytes, its cap is %d" % (row.job, size, cap), number)
                 # The sizes are looked at in intervals: what passes in one is what can be over.
-                trials.expect(size <= cap + (2 << 30), "%s: %d bytes were kept, the cap is %d" % (row.job, size, cap),
+                trials.expect(size <= cap + (1 << 29), "%s: %d bytes were kept, the cap is %d" % (row.job, size, cap),
                               number)
         for name, rss in most.items():
             trials.most("bytes of memory of the %s at most" % name, rss)
