@@ -71,6 +71,9 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
         all_pools = dict(whole.pools, **all_pools)
     else:
         jobs, seen, inner_paths = builder.build(), variables, ()
+    if overrides.force:
+        for job in jobs:
+            job.inputs = ()  # so nothing tells that it is up to date
     text, digest = masked_text(document, secrets)
     parallel, workers = _workers(top, overrides)
     run_timeout, expect = top.get("run_timeout"), top.get("expect")
@@ -288,6 +291,8 @@ class JobBuilder:
             skip_exit_codes=self._once("skip_exit_codes", said, _codes),
             condition=_condition(said.get("run_if"), variables),
             outputs=self._once("outputs", said, _words),
+            inputs=self._paths(said, "inputs", variables),
+            products=self._paths(said, "products", variables),
             pool=str(said.get("pool", "")),
             pool_slots=_integer(said.get("pool_slots", 1)),
             allow_failure=said.get("allow_failure", False) is True,
@@ -359,6 +364,10 @@ class JobBuilder:
         from config.checks import expanded_params, named
         return tuple(Check(check, expanded_params(check, params, variables), self._plugin(check))
                      for check, params, _ in named(said[name], ()))
+
+    def _paths(self, said: Mapping[str, object], name: str, variables: Mapping[str, str]) -> Tuple[str, ...]:
+        """Paths or patterns, relative to the job's folder."""
+        return tuple(expand_home(expand(str(text), variables)[0], variables) for text in _list(said.get(name, [])))
 
     def _plugin(self, check: str) -> Optional[Plugin]:
         """The plugin that adds a check; None where it is built in."""

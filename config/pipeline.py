@@ -60,15 +60,16 @@ class Overrides:
     :param insecure_config: ``--insecure-config``: take a file that others could have written
     :param params: ``--param NAME=VALUE``
     :param inherited_params: what was given so to the run that this one resumes
+    :param force: ``--force``: no job is up to date
     """
 
     __slots__ = ("workers", "sequential", "parallel", "continue_on_error", "env", "insecure_config", "params",
-                 "inherited_params")
+                 "inherited_params", "force")
 
     def __init__(self, workers: Optional[int] = None, sequential: bool = False, parallel: bool = False,
                  continue_on_error: bool = False, env: Optional[Mapping[str, str]] = None,
                  insecure_config: bool = False, params: Optional[Mapping[str, str]] = None,
-                 inherited_params: Optional[Mapping[str, str]] = None) -> None:
+                 inherited_params: Optional[Mapping[str, str]] = None, force: bool = False) -> None:
         self.workers = workers
         self.sequential = sequential
         self.parallel = parallel
@@ -77,6 +78,7 @@ class Overrides:
         self.insecure_config = insecure_config
         self.params: Dict[str, str] = dict(params or {})
         self.inherited_params: Dict[str, str] = dict(inherited_params or {})
+        self.force = force
 
 
 def validate_file(path: str, environ: Optional[Mapping[str, str]] = None,

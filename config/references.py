@@ -19,7 +19,7 @@ _REFERENCE = re.compile(r"\$\{jobs\.([^{}$]*)\}")
 _PARTS = re.compile(r"([^{}$]+)\.outputs\.([A-Za-z_][A-Za-z0-9_]*)\Z")
 _FORM = "write ${jobs.ID.outputs.NAME}"
 #: Keys of a job in which references are replaced.
-_REPLACED = ("command", "env_variables", "working_dir", "stdin", "pre_checks", "post_checks")
+_REPLACED = ("command", "env_variables", "working_dir", "stdin", "inputs", "products", "pre_checks", "post_checks")
 #: Keys in which they are not, although one might think so.
 _NOT_REPLACED = ("description", "run_if", "runbook")
 #: Keys of the file in which they are not.

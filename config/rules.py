@@ -42,6 +42,9 @@ def check(top: _Raw, checked: "Jobs", defaults: _Raw, folder: str, environ: Mapp
     if has_references(top, jobs, defaults, names, "${jobs."):
         from config import references
         references.check(top, jobs, defaults, checked.told, report)
+    if "inputs" in names or "products" in names:
+        for index, job in enumerate(jobs):
+            check_products(job, defaults, ("jobs", index), report)
     if checked.has_conditions:
         _check_never_run(jobs, defaults, report)
     if "run_timeout" in top:
@@ -164,6 +167,16 @@ def check_exit_codes(job: Mapping[str, object], defaults: Mapping[str, object], 
                              "" if isinstance(success, list) else "success_exit_codes says otherwise where it has to")
 
 
+def check_products(job: Mapping[str, object], defaults: Mapping[str, object], path: Path, report: Report) -> None:
+    """Warn of inputs without products, and of products without inputs: such a job always runs."""
+    inputs, products = effective(job, defaults, "inputs"), effective(job, defaults, "products")
+    for name, value, other, missing in (("inputs", inputs, "products", products),
+                                        ("products", products, "inputs", inputs)):
+        if value and not missing:
+            report.warning(place(job, name, path), "W107", "without %s the job is never up to date: it always runs"
+                           % other, at_key=True)
+
+
 def _check_pools(pools: object, jobs: _Jobs, defaults: Mapping[str, object], report: Report) -> None:
     """Report pools that there are not, and jobs that need more slots than there are."""
     assert isinstance(pools, dict)
@@ -195,7 +208,8 @@ def has_references(top: _Raw, jobs: _Jobs, defaults: Mapping[str, object], names
     if beginning in texts or beginning in repr(defaults) or beginning in repr(
             [value for name, value in top.items() if name != "defaults"]):
         return True
-    if names.isdisjoint(("env_variables", "working_dir", "stdin", "run_if", "pre_checks", "post_checks")):
+    if names.isdisjoint(("env_variables", "working_dir", "stdin", "run_if", "pre_checks", "post_checks", "inputs",
+                         "products")):
         return False
     return any(beginning in repr(job) for job in jobs)
 

@@ -29,6 +29,7 @@ _BIG = 10 ** 6
 _EXIT_CODES = ListOf(Integer(0, 255), what="a list of exit codes")
 _NAMES = ListOf(Text(1, one_line=True), what="a list of strings")
 _PATH = Text(1, what="a path")
+_PATHS = ListOf(_PATH, 0, 1000, "a list of paths")
 _LINE = Text(1, one_line=True)
 
 DEPENDENCY = Table("dependency", (
@@ -180,6 +181,12 @@ JOB = Table("job", (
     Key("outputs", Outputs(), [],
         "names of the lines NAME=value that it writes to $EXECUTIONER_OUTPUT; what depends on it has them as "
         "${jobs.ID.outputs.NAME} in command, env_variables, working_dir, stdin and checks", new=True, example=["rows"]),
+    Key("inputs", _PATHS, [],
+        "paths or patterns of what it reads; it is SKIPPED as up to date where all its products are no older", new=True,
+        example=["data/*.csv"]),
+    Key("products", _PATHS, [],
+        "paths or patterns of what it makes; one that a success has not made is a warning in the log", new=True,
+        example=["report.txt"]),
     Key("stdin", Either(_PATH, Object(STDIN, 'an object such as {"text": ...}')), None,
         "file for standard input, or {text}", new=True, default_text="/dev/null", example={"text": "yes\n"}),
     Key("deadline", DeadlineTime(), None,

@@ -20,6 +20,8 @@ _Jobs = Sequence[Mapping[str, object]]
 #: Keys whose values go out of the machine or are looked at with the caller's variables.
 _UPKEEP = frozenset(("notifications", "email_address", "email_on_success", "email_from", "smtp_server", "smtp_port",
                      "smtp_user", "smtp_password"))
+#: Keys of jobs whose values are looked at with the machine in view.
+_LOOKED_AT = ("env_variables", "pre_checks", "post_checks", "working_dir", "stdin", "run_if", "inputs", "products")
 #: Characters of a first word that any shell takes as it is.
 _WORD_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+-@:,[]{}!")
 
@@ -33,7 +35,7 @@ def check(top: _Raw, jobs: _Jobs, defaults: _Raw, names: Set[str], folder: str, 
         from config.plugins import find_plugins
         surroundings.plugins = find_plugins(top["dependency_plugins"], (folders.working_dir, folder),
                                             surroundings.environment.variables, report)
-    if not names.isdisjoint(("env_variables", "pre_checks", "post_checks", "working_dir", "stdin", "run_if")):
+    if not names.isdisjoint(_LOOKED_AT):
         for index, job in enumerate(jobs):
             surroundings.check_job(job, ("jobs", index), folders)
     if "command" in names:
@@ -178,6 +180,11 @@ class _Surroundings:
         text = effective(job, self.defaults, "stdin")
         if isinstance(text, str):
             self._tell_missing(self._missing(text, variables), place(job, "stdin", path))
+        for name in ("inputs", "products"):
+            texts = effective(job, self.defaults, name)
+            for index, text in enumerate(texts if isinstance(texts, list) else ()):
+                missing = [one for one in self._missing(str(text), variables) if not one.startswith("EXECUTIONER_")]
+                self._tell_missing(missing, place(job, name, path) + (index,))
         condition = effective(job, self.defaults, "run_if")
         if isinstance(condition, dict):
             self._check_condition(condition, variables, place(job, "run_if", path))

@@ -46,6 +46,8 @@ JobConfig = TypedDict("JobConfig", {
     "pool": str,
     "pool_slots": int,
     "outputs": List[str],
+    "inputs": List[str],
+    "products": List[str],
     "stdin": Union[str, Dict[str, str]],
     "tags": List[str],
     "deadline": _Duration,

@@ -15,7 +15,7 @@ line; ``context["cause"]`` tells kinds apart (``missing``: no history yet; ``dis
 import json
 import os
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from db.interface import DatabaseInterface, Row, SqlValue, storable
 from db.migration import apply_pending, pending
@@ -474,6 +474,25 @@ class History:
             if budget <= 0:
                 break
         return {job_id: _median(durations) for job_id, durations in seen.items()}
+
+    def last_tries(self, application: str, job_ids: Set[str]) -> Dict[str, Tuple[int, str]]:
+        """How the last attempts of jobs came out: run and status, by id. Of the recent runs of the application.
+
+        Somebody's word that one is done (``mark-success``) counts as a success.
+        """
+        found: Dict[str, Tuple[int, str]] = {}
+        budget = _USUAL_JOBS
+        for run in self.runs(application, limit=_USUAL_RUNS):
+            tried = [(job_id, status) for job_id, status in self._database.fetchall(
+                "SELECT job_id, status FROM jobs WHERE run_id = ? AND (attempts > 0 OR status = ?)",
+                (run.run_id, JobStatus.LOST)) if job_id in job_ids and job_id not in found]
+            marked = self.marks(run.run_id) if any(status != JobStatus.SUCCESS for _, status in tried) else {}
+            for job_id, status in tried:
+                found[job_id] = (run.run_id, JobStatus.SUCCESS if job_id in marked else status)
+            budget -= run.job_count
+            if budget <= 0 or len(found) == len(job_ids):
+                break
+        return found
 
     # ---- reading: events -----------------------------------------------------------------------------------------
 

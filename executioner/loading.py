@@ -22,6 +22,7 @@ PIPELINE_OPTIONS = (
     Option("--sequential", "run one job at a time"),
     Option("--env", "a variable for every job; repeatable", "NAME=VALUE"),
     Option("--param", "a value of a parameter of the file; repeatable", "NAME=VALUE"),
+    Option("--force", "run jobs that are up to date (inputs, products) too"),
     Option("--continue-on-error", "after a failure, still run what does not depend on it"),
     Option("--insecure-config", "accept a file that others could have written"),
 )
@@ -66,7 +67,7 @@ def overrides_of(arguments: Arguments) -> "Overrides":
     return Overrides(workers, arguments.flag("sequential"), arguments.flag("parallel"),
                      arguments.flag("continue_on_error"), _variables(arguments.many("env")),
                      arguments.flag("insecure_config"), parameters_of(arguments.many("param")),
-                     parameters_of(arguments.many("inherited_param")))
+                     parameters_of(arguments.many("inherited_param")), arguments.flag("force"))
 
 
 def parameters_of(settings: Sequence[str]) -> Dict[str, str]:

@@ -4,17 +4,17 @@ Behind ``run --dry-run`` and ``plan``: what they say is decided by the very code
 """
 import time
 from dataclasses import replace
-from typing import Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from jobs.checks.result import CheckContext
-from jobs.checks.runner import Checked
+from jobs.checks.result import UP_TO_DATE, CheckContext, CheckResult
+from jobs.checks.runner import Checked, run_check
 from jobs.engine import Engine
 from jobs.events import AttemptStarted, Event, JobEnded
 from jobs.executors.simulated import Behaviour, SimulatedClock, SimulatedExecutor
 from jobs.graph import Graph
 from jobs.models import Check, JobStatus, Pipeline
 from jobs.ports import AttemptStart, ExecutorEvent
-from jobs.run_context import RunContext
+from jobs.run_context import RunContext, position_and_attempt
 from jobs.scheduler import Given, Scheduler
 
 __all__ = ["Rehearsal", "Step", "rehearse"]
@@ -57,27 +57,39 @@ class _NoJournal:
 
 
 class _PassingChecks:
-    """Checks that are not made: a rehearsal takes them as passed."""
+    """Checks that are not made: a rehearsal takes them as passed. What is up to date is looked at where that is known.
 
-    def __init__(self) -> None:
-        self._answered: List[Checked] = []
+    :param is_settled: whether nothing will have run before a job, by position, that could change its inputs
+    """
+
+    def __init__(self, is_settled: Callable[[int], bool]) -> None:
+        self._asked: List[Tuple[str, Sequence[Check], CheckContext]] = []
+        self._is_settled = is_settled
 
     def submit(self, ticket: str, checks: Sequence[Check], context: CheckContext) -> None:
-        """Pass."""
-        self._answered.append(Checked(ticket, []))
+        """Note what is asked; the answer waits until what came before it is known."""
+        self._asked.append((ticket, checks, context))
 
     def take(self) -> List[Checked]:
         """Every ticket since the last call."""
-        answered, self._answered = self._answered, []
-        return answered
+        asked, self._asked = self._asked, []
+        return [Checked(ticket, [self._answer(ticket, check, context) for check in checks])
+                for ticket, checks, context in asked]
+
+    def _answer(self, ticket: str, check: Check, context: CheckContext) -> CheckResult:
+        if check.name != UP_TO_DATE:
+            return CheckResult(check.name, True)
+        if self._is_settled(position_and_attempt(ticket)[0]):
+            return run_check(check, context)
+        return CheckResult(check.name, False, "nobody knows yet")
 
     def pending(self) -> int:
         """How many tickets were not taken yet."""
-        return len(self._answered)
+        return len(self._asked)
 
     def close(self) -> None:
         """Nothing is left."""
-        self._answered = []
+        self._asked = []
 
 
 class _Executor(SimulatedExecutor):
@@ -109,11 +121,16 @@ class _Listener:
                 self._rehearsal.left_out[event.position] = event.reason
 
 
-def rehearse(pipeline: Pipeline, graph: Graph, given: Dict[int, Given], usual_s: Mapping[str, float]) -> Rehearsal:
+def rehearse(pipeline: Pipeline, graph: Graph, given: Dict[int, Given], usual_s: Mapping[str, float],
+             unsure: Optional[Mapping[str, str]] = None) -> Rehearsal:
     """Go through a whole run in no time.
+
+    A job with inputs and products is left out where it is up to date now, and nothing that runs before it could change
+    that. Of the others nobody knows; they are taken as run.
 
     :param given: jobs that are decided beforehand
     :param usual_s: seconds that jobs usually take, by id
+    :param unsure: jobs whose products are not to be trusted, by id
     """
     rehearsal = Rehearsal()
     clock = SimulatedClock(wall=time.time())
@@ -128,10 +145,22 @@ def rehearse(pipeline: Pipeline, graph: Graph, given: Dict[int, Given], usual_s:
                 for job in pipeline.jobs}
         pipeline = replace(pipeline, jobs=[replace(job, outputs=()) if job.outputs else job for job in pipeline.jobs])
     slots = pipeline.max_workers if pipeline.parallel else 1
-    checks = _PassingChecks()
+
+    def is_settled(position: int) -> bool:
+        seen, todo = {position}, [position]
+        while todo:
+            for other, _ in graph.dependencies[todo.pop()]:
+                if other < len(graph.ids) and other not in given and other not in rehearsal.left_out:
+                    return False
+                if other not in seen:
+                    seen.add(other)
+                    todo.append(other)
+        return True
+
+    checks = _PassingChecks(is_settled)
     Engine(pipeline, RunContext(0, "rehearsal", began_at, "/"),
            Scheduler(pipeline.jobs, graph, slots, pipeline.continue_on_error, given),
            _Executor(slots, clock, behave, checks), _NoJournal(), [_Listener(rehearsal, usual_s, began_at)], clock,
-           checks, list, lambda: 0.5, told).run()
+           checks, list, lambda: 0.5, told, unsure=unsure).run()
     rehearsal.duration_s = clock.monotonic() - began
     return rehearsal

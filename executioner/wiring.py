@@ -327,7 +327,7 @@ class Runner:
                                   pipeline.run_timeout_s)
             engine = Engine(pipeline, run, scheduler, executor, self.history.journal(run.run_id),
                             told, self._clock, checks, requests, _unit_random,
-                            prepared.outputs, pools, Ballast(self.home.ballast))
+                            prepared.outputs, pools, Ballast(self.home.ballast), self._unsure())
             return engine.run()
         finally:
             checks.close()
@@ -335,6 +335,12 @@ class Runner:
                 pools.close()
             os.close(checks_read)
             os.close(checks_write)
+
+    def _unsure(self) -> Dict[str, str]:
+        if not any(job.may_be_up_to_date for job in self.pipeline.jobs):
+            return {}
+        from executioner.unsure import unsure_jobs
+        return unsure_jobs(self.history, self.pipeline)
 
     def _take_requests(self) -> List[Request]:
         """What signals asked for; who sent them, and why, stands in the history where a command of ours did."""

@@ -64,7 +64,7 @@ class AttemptMaker:
         environment.update(attempt_variables(job.id, attempt, self._path(position, attempt, "outputs")))
         return AttemptStart(self.token(position, attempt), job, attempt, environment,
                             self._name(position, attempt, "out"), self._name(position, attempt, "err"),
-                            limit_s, limit_reason, not (job.post_checks or job.outputs))
+                            limit_s, limit_reason, not (job.has_afterwards or job.outputs))
 
     def untold(self, position: int) -> Optional[Tuple[str, str, str]]:
         """The first place of a job with a reference to what another job did not tell.
@@ -74,6 +74,7 @@ class AttemptMaker:
         job = self._pipeline.jobs[position]
         for key, value in (("command", job.command), ("env_variables", job.environment),
                            ("working_dir", job.working_dir), ("stdin", (job.stdin_path, job.stdin_text)),
+                           ("inputs", job.inputs), ("products", job.products),
                            ("pre_checks", [check.params for check in job.pre_checks]),
                            ("post_checks", [check.params for check in job.post_checks])):
             for text in texts_of(value):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 from jobs.attempts import AttemptMaker
-from jobs.checks.result import CONDITION, CheckResult
+from jobs.checks.result import CONDITION, PRODUCTS, UP_TO_DATE, CheckResult
 from jobs.checks.runner import Checked, CheckService, failure_reason
 from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, JobEnded, Notice, OutputsKept,
                          RetryScheduled, RunEnded, RunStarted, RunStopping)
@@ -65,6 +65,7 @@ class Engine:
     :param pools: the pools that the jobs name; None where they name none
     :param outputs: what jobs told in runs that this one resumes, by job id
     :param reserve: room on the disk that is given up for results when the disk is full
+    :param unsure: jobs whose products are not to be trusted, by id: why
     :param unit_random: gives random numbers from 0 to 1 (the jitter of retries)
     """
 
@@ -72,7 +73,7 @@ class Engine:
                  observers: Sequence[Observer], clock: Clock, checks: CheckService,
                  requests: Callable[[], List[Request]], unit_random: Callable[[], float],
                  outputs: Optional[Mapping[str, Dict[str, str]]] = None, pools: Optional[Pools] = None,
-                 reserve: Optional[Reserve] = None) -> None:
+                 reserve: Optional[Reserve] = None, unsure: Optional[Mapping[str, str]] = None) -> None:
         self._pipeline = pipeline
         self._run = run
         self._scheduler = scheduler
@@ -92,6 +93,7 @@ class Engine:
         self._slots_taken: Dict[int, List[int]] = {}
         #: What is still to be asked before a job's first attempt, by position.
         self._questions: Dict[int, List[Sequence[Check]]] = {}
+        self._unsure = dict(unsure or {})
         self._masker = Masker(pipeline.secret_values)
         self._withdrawn: Dict[int, str] = {}
         self._first_started_at: Dict[int, float] = {}
@@ -135,9 +137,11 @@ class Engine:
         now = self._clock.monotonic()
         for event in happened:
             self._absorb(event, now)
+        # This takes the wake-ups of the checks as well: an answer that comes after it wakes the next wait.
+        requests = self._requests()
         for checked in self._checks.take():
             self._absorb_check(checked, now)
-        for request in self._requests():
+        for request in requests:
             if isinstance(request, HoldRequest):
                 self._absorb_holds(request)
             else:
@@ -183,12 +187,13 @@ class Engine:
         self._halted = self._halted or event.halted
         self._learn_duration(outcome)
         apply_skip_codes(outcome, job.skip_exit_codes)
-        if outcome.status == JobStatus.SUCCESS and job.outputs and not job.post_checks:
+        if outcome.status == JobStatus.SUCCESS and job.outputs and not job.has_afterwards:
             self._take_outputs(event.token, outcome)
         self._scheduler.ended(position, outcome, now, self._unit_random())
         if self._scheduler.in_postcheck(position):
             self._awaiting_postcheck[position] = outcome
-            self._check(event.token, job.post_checks)
+            made = (Check(PRODUCTS, {"products": list(job.products)}),) if job.products else ()
+            self._check(event.token, tuple(job.post_checks) + made)
         else:
             self._attempt_ended(position, event.token, outcome)
 
@@ -213,6 +218,11 @@ class Engine:
         job, passed, reason = self._pipeline.jobs[position], checked.passed, self._reason(checked.results)
         outcome = self._awaiting_postcheck.pop(position, None)
         if outcome is not None:
+            if job.products and checked.results and checked.results[-1].name == PRODUCTS:
+                made = checked.results.pop()
+                passed, reason = checked.passed, self._reason(checked.results)
+                if made.reason:
+                    self._note("WARNING", position, "it succeeded, but its products are not there: %s" % made.reason)
             if passed and job.outputs:
                 reason = self._take_outputs(checked.ticket, outcome)
                 passed = not reason
@@ -222,6 +232,12 @@ class Engine:
             first = checked.results[0] if checked.results else None
             if first is not None and first.name == CONDITION and not passed and first.is_known:
                 self._scheduler.unneeded(position, self._masker.mask_text(first.reason))
+            elif first is not None and first.name == UP_TO_DATE:
+                if passed:
+                    self._scheduler.unneeded(position, self._masker.mask_text(first.reason))
+                else:
+                    self._note("INFO", position, "it is not up to date: %s" % first.reason)
+                    self._ask_next(position, now)
             elif not passed:
                 self._scheduler.checked(position, False, reason, now, self._unit_random())
             else:
@@ -326,11 +342,18 @@ class Engine:
             self._scheduler.offer_pool(pool, self._pipeline.pools[pool])
 
     def _ask(self, position: int, now: float) -> None:
-        """Look at what must hold before the job's first attempt: its condition, then its pre-checks."""
+        """Look at what must hold before the job's first attempt: its condition, its inputs, then its pre-checks."""
         job = self._pipeline.jobs[position]
-        questions: List[Sequence[Check]] = [] if job.condition is None else [
-            (Check(CONDITION, {"condition": job.condition}),)]
-        self._questions[position] = questions + ([job.pre_checks] if job.pre_checks else [])
+        questions: List[Sequence[Check]] = []
+        if job.condition is not None:
+            questions.append((Check(CONDITION, {"condition": job.condition}),))
+        if job.may_be_up_to_date and job.id in self._unsure:
+            self._note("INFO", position, "it is not up to date: %s" % self._unsure[job.id])
+        elif job.may_be_up_to_date:
+            questions.append((Check(UP_TO_DATE, {"inputs": list(job.inputs), "products": list(job.products)}),))
+        if job.pre_checks:
+            questions.append(job.pre_checks)
+        self._questions[position] = questions
         self._ask_next(position, now)
 
     def _ask_next(self, position: int, now: float) -> None:
@@ -419,6 +442,11 @@ class Engine:
             return
         attempt = self._scheduler.attempts[position] + 1
         self._unsaved.append(self._attempts.intent(position, attempt, self._clock.wall()))
+
+    def _note(self, level: str, position: int, message: str) -> None:
+        job_id = self._id(position)
+        self._unsaved.append(Notice(level, "%s: %s" % (job_id, self._masker.mask_text(message)), self._clock.wall(),
+                                    job_id))
 
     def _id(self, position: int) -> str:
         return self._pipeline.jobs[position].id

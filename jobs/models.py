@@ -277,6 +277,9 @@ class Job:
     deadline: Optional[Deadline] = None
     #: Text or URL that is shown with every failure.
     runbook: str = ""
+    #: Paths or patterns, relative to its folder: what it reads, and what it makes.
+    inputs: Tuple[str, ...] = ()
+    products: Tuple[str, ...] = ()
     #: Why there is nothing to run ("" = there is): it ends SKIPPED as soon as it might start.
     nothing_to_do: str = ""
     #: Whether it runs even after a failure stopped the start of others; None = what it depends on says so.
@@ -291,8 +294,18 @@ class Job:
 
     @property
     def has_questions(self) -> bool:
-        """Whether something must be looked at before its first attempt: its condition, or its pre-checks."""
-        return bool(self.pre_checks) or self.condition is not None
+        """Whether something must be looked at before its first attempt: condition, inputs, pre-checks."""
+        return bool(self.pre_checks) or self.condition is not None or self.may_be_up_to_date
+
+    @property
+    def may_be_up_to_date(self) -> bool:
+        """Whether it need not run where its products are no older than its inputs."""
+        return bool(self.inputs and self.products)
+
+    @property
+    def has_afterwards(self) -> bool:
+        """Whether something is looked at after an attempt that succeeded: post-checks, and its products."""
+        return bool(self.post_checks or self.products)
 
     @property
     def is_cleanup(self) -> bool:

@@ -451,7 +451,7 @@ class Scheduler:
 
     def _has_checks(self, position: int) -> bool:
         job = self.jobs[position]
-        return job.has_questions or bool(job.post_checks)
+        return job.has_questions or job.has_afterwards
 
     def _leave(self, position: int) -> None:
         """The job gives up its slot, where it has one."""
@@ -481,7 +481,7 @@ class Scheduler:
 
     def _end(self, position: int, outcome: AttemptOutcome, now: float, unit_random: float) -> None:
         self._last[position] = outcome
-        if outcome.status == JobStatus.SUCCESS and self.jobs[position].post_checks:
+        if outcome.status == JobStatus.SUCCESS and self.jobs[position].has_afterwards:
             self.state[position] = POSTCHECK
             return
         self._conclude(position, outcome, now, unit_random)

@@ -26,6 +26,7 @@ SPEC = CommandSpec(
 def execute(arguments: Arguments, console: Console) -> int:
     """Plan a run."""
     from executioner.rehearsal import rehearse
+    from executioner.unsure import unsure_jobs
     from jobs.graph import Graph
 
     pipeline = load(arguments, console).pipeline
@@ -33,13 +34,15 @@ def execute(arguments: Arguments, console: Console) -> int:
     graph = Graph(pipeline.jobs)
     chosen = selection(arguments, pipeline, graph)
     usual_s: Dict[str, float] = {}
+    unsure: Dict[str, str] = {}
     _, history = open_history(arguments, console)
     if history is not None:
         with history:
             usual_s = history.usual_durations(pipeline.application)
+            unsure = unsure_jobs(history, pipeline)
     if usual_s:
         graph.weigh(usual_s, sorted(usual_s.values())[len(usual_s) // 2])
-    rehearsal = rehearse(pipeline, graph, given_jobs(chosen, len(pipeline.jobs)), usual_s)
+    rehearsal = rehearse(pipeline, graph, given_jobs(chosen, len(pipeline.jobs)), usual_s, unsure)
     critical = [position for position in graph.critical_path() if position not in rehearsal.left_out]
     for line in (_json_lines if arguments.flag("json") else _lines)(pipeline, graph, rehearsal, critical, usual_s):
         console.out.line(line)
@@ -113,4 +116,5 @@ def _why(job: "Job") -> str:
         text = "needs %d of %s" % (job.join, ", ".join(names))
     else:
         text = "needs " + ", ".join(names)
-    return text + ("; priority %d" % job.priority if job.priority else "")
+    return text + ("; priority %d" % job.priority if job.priority else "") + (
+        "; may be up to date by then" if job.may_be_up_to_date and names else "")

@@ -311,7 +311,7 @@ def _said(arguments: Arguments) -> Dict[str, object]:
 
 
 def _inherit_parameters(arguments: Arguments, console: Console) -> None:
-    """What the run that is resumed was given with ``--param`` holds where it is not given anew."""
+    """What the run that is resumed was given with ``--param`` holds where it is not given anew; so does ``--force``."""
     from config.builder import application_name
     from config.loader import load as load_document
     from executioner.past import open_history
@@ -325,6 +325,8 @@ def _inherit_parameters(arguments: Arguments, console: Console) -> None:
     with history:
         resumed = history.resolve(arguments.one("resume") or "", application_name(top, path))
         parent = history.run(resumed, with_jobs=False)
+    if parent is not None and parent.options.get("force"):
+        arguments.add("force", "")
     settings = parent.options.get("param") if parent is not None else None
     for setting in settings if isinstance(settings, list) else ():
         name, equals, _ = str(setting).partition("=")

@@ -123,10 +123,15 @@ def _check_log(name: str, context: CheckContext, log_file: str, pattern: Pattern
     return CheckResult(name, True, "no error in %s" % shown)
 
 
-def files_of(context: CheckContext, pattern: str) -> List[str]:
-    """The files that a path or pattern means, sorted. A file whose name is the pattern itself comes first."""
+def files_of(context: CheckContext, pattern: str, with_folders: bool = False) -> List[str]:
+    """The files that a path or pattern means, sorted. A file whose name is the pattern itself is meant alone.
+
+    :param with_folders: whether folders count as well
+    """
     full = context.path(pattern)
     if os.path.isfile(full):
+        return [full]
+    if with_folders and os.path.exists(full):
         return [full]
     if not any(character in pattern for character in "*?["):
         # Let the reader say what is wrong with it (a device, no permission); a folder is no file.
@@ -135,7 +140,7 @@ def files_of(context: CheckContext, pattern: str) -> List[str]:
 
     # The folder is no pattern, whatever characters its name has.
     rooted = pattern if os.path.isabs(pattern) else os.path.join(glob.escape(context.working_dir), pattern)
-    return sorted(path for path in glob.glob(rooted, recursive=True) if not os.path.isdir(path))
+    return sorted(path for path in glob.glob(rooted, recursive=True) if with_folders or not os.path.isdir(path))
 
 
 def first_match(path: str, pattern: Pattern[bytes], overlap_bytes: int) -> Optional[str]:

@@ -3,10 +3,13 @@ import os
 from dataclasses import dataclass, field
 from typing import Dict
 
-__all__ = ["CONDITION", "CheckContext", "CheckResult"]
+__all__ = ["CONDITION", "PRODUCTS", "UP_TO_DATE", "CheckContext", "CheckResult"]
 
 #: The name under which the condition of a job (``run_if``) is asked like a check.
 CONDITION = "run_if"
+#: The same of whether a job is up to date, and of whether it has made its products. No plugin can have such names.
+UP_TO_DATE = "inputs and products"
+PRODUCTS = "its products"
 
 
 @dataclass

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Deque, Dict, List, Optional, Sequence, Set
 
-from jobs.checks.result import CONDITION, CheckContext, CheckResult
+from jobs.checks.result import CONDITION, PRODUCTS, UP_TO_DATE, CheckContext, CheckResult
 from jobs.compat import Protocol
 from jobs.exceptions import ExecutionerError
 from jobs.models import Check
@@ -76,6 +76,12 @@ def run_check(check: Check, context: CheckContext, registry: "Optional[Registry]
         if check.name == CONDITION:
             from jobs.checks.conditions import ask
             return ask(check.params["condition"], context)
+        if check.name == UP_TO_DATE:
+            from jobs.checks.freshness import ask_up_to_date
+            return ask_up_to_date(context, **check.params)
+        if check.name == PRODUCTS:
+            from jobs.checks.freshness import ask_products
+            return ask_products(context, **check.params)
         if check.plugin is not None:
             from jobs.checks.plugins import ask_plugin
             return ask_plugin(check, context)

@@ -141,6 +141,14 @@ def test_checks_of_plugins_after_the_death_of_the_runner(case: Case) -> None:
     assert job["status"] == "FAILED" and "check_rows: 3 rows in orders, job a (plugin site)" in job["reason"]
 
 
+def test_no_answer_is_missed_while_another_is_taken(case: Case) -> None:
+    there = {"name": "check_file_exists", "params": {"path": "config.json"}}
+    case.jobs(*[{"id": "j%d" % number, "command": "true", "run_if": {"file_exists": "config.json"}, "inputs": ["config.json"],
+                 "products": ["none"], "pre_checks": [there], "post_checks": [there]} for number in range(40)],
+              parallel=True, max_workers=2)
+    case.run("run", "config.json").expect(0, "", "")
+
+
 def wait_for(case: Case, runner: "subprocess.Popen[bytes]", name: str) -> None:
     """Wait until a file is there."""
     deadline = time.monotonic() + 30

@@ -75,13 +75,13 @@ def orders_of(folder: Path) -> List[Tuple[str, str, str, int]]:
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {
         "nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters", "fan_out",
-        "sub_pipelines"}
+        "sub_pipelines", "up_to_date"}
     for folder in EXAMPLES.iterdir():
         assert (folder / (folder.name + ".json")).is_file()
 
 
 @pytest.mark.parametrize("name", ["nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters",
-                                  "fan_out", "sub_pipelines"])
+                                  "fan_out", "sub_pipelines", "up_to_date"])
 def test_examples_are_valid(name: str, tmp_path: Path) -> None:
     example = Example(name, tmp_path)
     params = ("--param", "region=north") if name == "parameters" else ()
@@ -227,6 +227,23 @@ def test_sub_pipelines(tmp_path: Path) -> None:
     assert example.output(document, "report") == "north: 5 rows\nsouth: 5 rows\n"
     ran = [job for job, count in attempts(example.run(0, "--only", "load[north]")).items() if count]
     assert ran == ["load[north]/extract", "load[north]/write"]
+
+
+def test_up_to_date(tmp_path: Path) -> None:
+    example = Example("up_to_date", tmp_path)
+    document = example.run(0)
+    assert statuses(document) == {"join": "SUCCESS", "sum": "SUCCESS"}
+    assert example.output(document, "sum") == "sum 39.50\n"
+    assert statuses(example.run(0)) == {"join": "SKIPPED", "sum": "SKIPPED"}
+    plan = example.call("plan", str(example.file))
+    assert b"up to date: " in plan.stdout and b"all.csv is no older than its 2 inputs" in plan.stdout
+    assert statuses(example.run(0, "--force")) == {"join": "SUCCESS", "sum": "SUCCESS"}
+    later = time.time() + 5
+    (example.folder / "data" / "south.csv").write_text("order,amount\n")
+    os.utime(str(example.folder / "data" / "south.csv"), (later, later))
+    document = example.run(1)
+    assert statuses(document) == {"join": "FAILED", "sum": "BLOCKED"}
+    assert "check_rows: made/all.csv has 2 rows, at least 3 are wanted" in document["jobs"][0]["reason"]
 
 
 def wait_for_text(path: Path, words: str = "\n") -> str:

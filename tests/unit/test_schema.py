@@ -213,6 +213,7 @@ def test_schema_and_validator_refuse_the_same(seed: int) -> None:
         check_configuration(file, "/", {"PATH": "/usr/bin:/bin"}, {}, report)
         ours = [(one.code, one.path, one.message) for one in report.findings
                 if one.severity == ERROR and not one.code.startswith(BEYOND_SHAPE)
+                and not (one.code == "E145" and one.path[0] == "email_address")  # commas between several
                 and not (one.code == "E117" and any('"%s"' % word in one.message for word in NO_SIGNALS))]
         theirs = [error.message[:200] for error in schema.iter_errors(file)]
         counts[bool(ours)] += 1
