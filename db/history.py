@@ -520,7 +520,8 @@ class History:
 
     def marks(self, run_id: int) -> Dict[str, EventRecord]:
         """The jobs of a run that somebody marked as success, by id."""
-        return {event.job_id: event for event in self.events(run_id, EventKind.MARK_SUCCESS) if event.job_id}
+        marks = self.events(run_id, EventKind.MARK_SUCCESS, limit=_NO_LIMIT)
+        return {event.job_id: event for event in marks if event.job_id}
 
     def holds(self, application: str) -> Dict[str, EventRecord]:
         """The jobs of an application that are held, by id: the last ``hold`` that no ``release`` followed."""

@@ -672,3 +672,10 @@ def test_other_programs_can_read_it(path: str) -> None:
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     connection.close()
+
+
+def test_every_mark_of_a_large_run_is_known(history: History) -> None:
+    run_id = history.create_run(sample.new_run(1), sample.pipeline(), sample.places)
+    for number in range(1100):
+        history.add_event(EventKind.MARK_SUCCESS, 1.0, run_id, job_id="x[%d]" % number, who="me", why="by hand")
+    assert len(history.marks(run_id)) == 1100
