@@ -13,15 +13,16 @@ __all__ = ["Arrows", "MAX_ARROWS", "arrows_of", "GraphCache"]
 
 #: For each job id: what it waits for, and what that must have come to.
 Arrows = Dict[str, List[Tuple[str, str]]]
-#: Most arrows that are told: ten thousand jobs that wait for ten thousand others would be a hundred million.
-MAX_ARROWS = 100000
+#: From so many arrows on, one to the first member stands for those to all of a group: ten thousand jobs that wait for
+#: ten thousand others would be a hundred million.
+MAX_ARROWS = 20000
 _KEPT = 16
 
 
 def arrows_of(text: str) -> Arrows:
     """The dependencies of each job of a configuration; empty where the text is none.
 
-    One on a group is one on each of its members; where that would be more than ``MAX_ARROWS``, it is left out.
+    One on a group is one on each of its members; where there would be more than ``MAX_ARROWS``, on the first.
     """
     top = load_text(text, "").value
     jobs = top.get("jobs") if isinstance(top, dict) else None
@@ -35,9 +36,10 @@ def arrows_of(text: str) -> Arrows:
         found: List[Tuple[str, str]] = []
         for _, other, when in dependencies_of(job, {}):
             others = members.get(other, [other])
+            if count + len(others) > MAX_ARROWS:
+                others = others[:1]
             count += len(others)
-            if count <= MAX_ARROWS or len(others) == 1:
-                found += [(one, when) for one in others]
+            found += [(one, when) for one in others]
         arrows[str(job.get("id"))] = found
     return arrows
 

@@ -111,7 +111,7 @@ ROUTES: Tuple[Route, ...] = (
           Answer(200, "a page of attempts", "Attempts"), (_RUN,),
           (_limit(2000, 1000), _after("only larger positions: `next` of the page before")), _OF_RUN),
     _read("/api/v1/runs/{run_id}/graph", "graph",
-          "What each job of a run waits for; of groups, as long as there are not too many arrows.", views.graph,
+          "What each job of a run waits for; for a group, its members, or the first of very many.", views.graph,
           Answer(200, "the arrows", "Graph"), (_RUN,), problems=_OF_RUN),
     _read("/api/v1/runs/{run_id}/configuration", "configuration", "The configuration that a run ran, secrets replaced.",
           views.configuration, Answer(200, "the text", "", "text/plain"), (_RUN,), problems=_OF_RUN),

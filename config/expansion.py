@@ -12,6 +12,7 @@ from config.kinds import is_comment
 from config.made_jobs import MadeJob
 from config.placing import Placing
 from config.problems import Path, Report, quoted
+from config.references import has_reference
 from config.rules import dependency_of, effective, place
 from config.schema import MAX_JOBS
 from config.texts import texts
@@ -180,7 +181,14 @@ def _items(job: _Raw, path: Path, source: object, defaults: Mapping[str, object]
     if count > MAX_ITEMS:
         report.error(where, "E152", "makes %d jobs, %d are allowed" % (count, MAX_ITEMS))
         return None
-    return items_of(source)
+    items = items_of(source)
+    for item in items:
+        for text in values_of(item).values():
+            if has_reference(text):
+                report.error(where, "E152", "an item cannot be what a job tells, which is known only later: %s"
+                             % quoted(text))
+                return None
+    return items
 
 
 class _NotFound(Exception):
