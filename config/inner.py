@@ -221,7 +221,7 @@ def _inner(document: Document, path: str, environ: Mapping[str, str], outer: Exp
             {name: text for name, text in given.inherited.items() if name in names}, family, family.is_kept)
     family.tell(sorted(placed(document, report.findings) + document.problems,
                        key=lambda problem: (problem.line, problem.column, problem.code, problem.path)))
-    if found is None or report.error_count or document.problems:
+    if found is None or report.error_count or any(problem.is_error for problem in document.problems):
         return None
     found.file, found.value, found.environ = path, document.value, dict(environ)
     return found

@@ -284,6 +284,18 @@ def test_too_many_and_too_long(files: Files) -> None:
     assert "is longer than 400 characters" in files.problems("l0.json")[-1]
 
 
+def test_a_file_that_others_could_have_written(files: Files) -> None:
+    files.write("o.json", [{"id": "n", "config": "i.json"}, {"id": "m", "command": "true", "dependencies": ["n/y"]}]).write("i.json", [{"id": "x", "command": "true"}])
+    os.chmod(str(files.folder / "i.json"), 0o666)
+    assert files.problems() == [
+        'o.json:1:92: error E121 jobs[1].dependencies[0]: no job has the id "n/y"; did you mean "n/x"?',
+        "i.json: warning W119 a run would refuse the file: everybody may write it; chown and chmod go-w it, or say --insecure-config"]
+    files.write("o.json", [{"id": "n", "config": "i.json"}])
+    loaded = load_pipeline(str(files.folder / "o.json"), ENVIRON)
+    assert [problem.code for problem in loaded.problems] == ["E119"] and loaded.pipeline is None
+    assert [job.id for job in files.pipeline(insecure_config=True).jobs] == ["n/x"]
+
+
 def test_one_job_by_itself() -> None:
     assert validate_job_config({"id": "a", "config": "i.json", "dependencies": ["b[x]"], "for_each": ["x"]}) == []
     assert validate_job_config({"id": "a", "config": "i.json", "command": "true"}) == ["E156 command: does not go with config; a job has either"]
