@@ -9,6 +9,7 @@ import pytest
 
 import demo_home
 from browser_case import Tab
+from config.items import label_of
 from db_samples import finished_run
 
 AXE = [os.environ.get("AXE_CORE", ""), "/tmp/axe/node_modules/axe-core/axe.min.js", "node_modules/axe-core/axe.min.js"]
@@ -215,3 +216,27 @@ def test_a_run_of_many_jobs_is_quick(tab: Any) -> None:
     page.get_by_role("tab", name="Graph").click()
     page.wait_for_selector(".node")
     assert page.locator(".node").count() <= 400
+
+
+def test_jobs_of_items_and_of_inner_files(tab: Any) -> None:
+    with open(os.path.join(tab.site.folder, "inner.json"), "w") as out:
+        json.dump({"jobs": [{"id": "a", "command": "echo inner ${EXECUTIONER_ITEM}"}]}, out)
+    os.chmod(os.path.join(tab.site.folder, "inner.json"), 0o600)
+    run(tab.site, [
+        {"id": "load", "for_each": ["x y", "in/\u00e9.csv", "?a=b&c#d%20"], "command": "echo wrote ${item}"},
+        {"id": "n", "for_each": ["east"], "config": "inner.json", "dependencies": ["load"]},
+        {"id": "report", "command": "true", "dependencies": ["n"]}])
+    page = tab.enter("#/runs/1")
+    page.wait_for_selector(".pill:has-text('succeeded')")
+    page.wait_for_selector("[data-job=\"n[east]/a\"]")
+    assert page.locator(".node").count() == 5
+    strange = "load[%s]" % label_of("?a=b&c#d%20")
+    for job, text in ((strange, "wrote ?a=b&c#d%20"), ("load[x y]", "wrote x y"), ("load[in/\u00e9.csv]", "wrote in/\u00e9.csv"), ("n[east]/a", "inner east")):
+        page.locator("[data-job=\"%s\"]" % job).first.click()
+        page.wait_for_selector(".side-panel h2:has-text('%s')" % job)
+        page.wait_for_selector(".side-panel .log:has-text('%s')" % text)
+        # The address alone leads there as well.
+        tab.enter("#" + page.url.partition("#")[2])
+        page.wait_for_selector(".side-panel h2:has-text('%s')" % job)
+        page.keyboard.press("Escape")
+        page.wait_for_selector(".side-panel", state="hidden")
