@@ -29,6 +29,8 @@ DATA: Dict[str, List[str]] = {
         "static/layout.js", "static/log_view.js", "static/page_application.js", "static/page_applications.js",
         "static/page_compare.js", "static/page_run.js", "static/page_runs.js", "static/report.js", "static/status.js",
         "static/theme.js", "static/timeline.js", "static/virtual.js", "static/widgets.js"],
+    "db": ["migrations/oracle/0001_history.sql", "migrations/oracle/0002_upkeep.sql",
+           "migrations/oracle/0003_central.sql"],
 }
 
 
@@ -79,6 +81,7 @@ setup(
     extras_require={
         # For a central history; a run never needs it. psycopg2 built from source will do as well.
         "postgresql": ["psycopg2-binary>=2.8.4"],
+        "oracle": ["oracledb>=1.0"],
     },
     entry_points={"console_scripts": ["executioner = executioner.bootstrap:run"]},
     classifiers=[

@@ -325,12 +325,10 @@ def _check_database(database: object, report: Report) -> None:
         from jobs.exceptions import ConfigurationError
         from jobs.server_place import parse_place
         try:
-            place = parse_place(database)
+            parse_place(database)
         except ConfigurationError as error:
             # What was written is not repeated: it may hold a password.
             report.error(path, "E155", error.message, str(error.context.get("hint", "")))
-            return
-        _check_kind(place.kind, path, report)
     elif isinstance(database, dict):
         from jobs.server_place import SERVER_KINDS, place_of, problem_of
         declared = database.get("type", _SQLITE)
@@ -338,15 +336,8 @@ def _check_database(database: object, report: Report) -> None:
             problem = problem_of(place_of(database, str(declared)))
             if problem is not None:
                 report.error(path + ((problem[0],) if problem[0] in database else ()), "E155", problem[1])
-            _check_kind(str(declared), path + ("type",), report)
         elif declared == _SQLITE:
             for key in sorted(database):
                 if key not in ("type", "path") and not is_comment(key):
                     report.error(path + (key,), "E155", "is for a server, and the type is sqlite",
                                  'add "type": "postgresql"')
-
-
-def _check_kind(kind: str, path: Path, report: Report) -> None:
-    if kind not in ("postgresql",):
-        report.error(path, "E151", "the database %s is not supported yet by this version" % shown(kind),
-                     "leave it out, or use sqlite")

@@ -40,6 +40,9 @@ def connect(place: ServerPlace, environ: Mapping[str, str], readonly: bool = Fal
     if place.kind == "postgresql":
         from db.postgresql_adapter import PostgreSQLAdapter
         return PostgreSQLAdapter(place, password, readonly, lock_timeout_s)
+    if place.kind == "oracle":
+        from db.oracle_adapter import OracleAdapter
+        return OracleAdapter(place, password, readonly, lock_timeout_s)
     raise InternalError("this is a bug: there is no adapter for %s" % place.kind)
 
 
@@ -56,6 +59,10 @@ def open_central(place: ServerPlace, environ: Mapping[str, str], readonly: bool 
         if not database.has_table("schema_version"):
             if readonly:
                 raise DatabaseError("%s: nothing was copied there yet" % database.where,
+                                    context={"path": database.where, "cause": "missing"})
+            if not database.undoes_definitions:
+                raise DatabaseError("%s: there are no tables yet; whoever may make them runs `executioner db migrate "
+                                    "--central`, or the script of `executioner db export`" % database.where,
                                     context={"path": database.where, "cause": "missing"})
             _create(database)
         left = pending(database, MIGRATIONS)

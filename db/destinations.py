@@ -8,7 +8,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 from db.interface import DatabaseInterface, storable
 
 __all__ = ["Destination", "Waiting", "add_to_destination", "adopt_earlier_runs", "copied", "destinations", "failed",
-           "is_anything_waiting", "waiting_runs"]
+           "forget", "is_anything_waiting", "waiting_runs"]
 
 _ENDED = "uncopied = 1 AND status <> 'RUNNING'"
 
@@ -104,6 +104,19 @@ def copied(database: DatabaseInterface, destination_id: int, runs: Sequence[Wait
         database.execute("UPDATE destinations SET tried_at = ?, copied_at = ?, failing_since = NULL, problem = '', "
                          "events_up_to = COALESCE(?, events_up_to) WHERE destination_id = ?",
                          (at, at, events_up_to, destination_id))
+
+
+def forget(database: DatabaseInterface, destination_id: int) -> int:
+    """Have nothing wait for a server any more; how many runs did.
+
+    :raises DatabaseError: where that cannot be kept
+    """
+    with database.transaction():
+        count = database.execute("UPDATE runs SET uncopied = 0 WHERE destination = ? AND uncopied = 1 "
+                                 "AND status <> 'RUNNING'", (destination_id,))
+        database.execute("UPDATE runs SET destination = NULL, uncopied = 0 WHERE destination = ?", (destination_id,))
+        database.execute("DELETE FROM destinations WHERE destination_id = ?", (destination_id,))
+    return count
 
 
 def failed(database: DatabaseInterface, destination_id: int, at: float, problem: str) -> None:

@@ -10,7 +10,7 @@ and ``locked``, and gives up on the others.
 from abc import ABC, abstractmethod
 from typing import Any, ContextManager, List, Optional, Sequence, Tuple, Union
 
-__all__ = ["CAUSES", "DatabaseInterface", "Row", "SqlValue", "storable"]
+__all__ = ["CAUSES", "DatabaseInterface", "Row", "SqlValue", "storable", "without_nul"]
 
 SqlValue = Union[None, int, float, str, bytes]
 Row = Tuple[Any, ...]
@@ -39,11 +39,18 @@ def storable(value: SqlValue) -> SqlValue:
     return value
 
 
+def without_nul(text: str) -> str:
+    """The text with each NUL as its escape ``\\x00``: servers have no room for it, or cut the text there."""
+    return text.replace("\0", "\\x00") if "\0" in text else text
+
+
 class DatabaseInterface(ABC):
     """A connection to a database that can hold the history."""
 
     #: Which text of a migration is meant: ``sqlite``, ``postgresql`` or ``oracle``.
     dialect = ""
+    #: Whether a transaction that fails undoes changes of the schema as well.
+    undoes_definitions = True
 
     @property
     @abstractmethod
@@ -69,6 +76,13 @@ class DatabaseInterface(ABC):
         :param rows: values that are ``storable``
         :raises DatabaseError: where the database refuses
         """
+
+    def define(self, sql: str) -> None:
+        """Change the schema by one statement of a migration.
+
+        :raises DatabaseError: where the database refuses
+        """
+        self.execute(sql)
 
     @abstractmethod
     def fetchone(self, sql: str, parameters: Sequence[SqlValue] = ()) -> Optional[Row]:

@@ -28,7 +28,9 @@ class Migration:
         own = self.statements.get(dialect)
         if own is not None:
             return own
-        from db.migrations.dialects import translated
+        from db.migrations.dialects import SCRIPTED, script_of, translated
+        if dialect in SCRIPTED:
+            return script_of(self.version, self.name, dialect)
         return translated(self.statements["sqlite"], dialect)
 
     def checksum(self, dialect: str) -> str:
@@ -77,7 +79,7 @@ def apply_pending(database: DatabaseInterface, migrations: Sequence[Migration]) 
             try:
                 with database.transaction():
                     for statement in migration.text(database.dialect):
-                        database.execute(statement)
+                        database.define(statement)
                     database.execute(
                         "INSERT INTO schema_version (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)",
                         (migration.version, migration.name, migration.checksum(database.dialect), database.now()))
@@ -85,8 +87,9 @@ def apply_pending(database: DatabaseInterface, migrations: Sequence[Migration]) 
                 if error.context.get("cause") in _NOT_ITS_FAULT:
                     raise
                 raise MigrationError(
-                    "%s: migration %d (%s) failed and was undone: %s%s" % (
-                        database.where, migration.version, migration.name, error.message,
+                    "%s: migration %d (%s) failed and %s: %s%s" % (
+                        database.where, migration.version, migration.name, "was undone" if database.undoes_definitions
+                        else "is taken up again the next time", error.message,
                         "; a backup is at " + backup if backup else ""),
                     context={"path": database.where, "known": migrations[-1].version, "backup": backup}) from error
         return [migration.version for migration in left]

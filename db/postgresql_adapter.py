@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Sequence
 
-from db.interface import DatabaseInterface, Row, SqlValue, storable
+from db.interface import DatabaseInterface, Row, SqlValue, storable, without_nul
 from db.placeholders import Placeholders
 from db.server_errors import LINE_BREAKS, no_driver, server_refusal
 from jobs.exceptions import DatabaseError, InternalError
@@ -257,9 +257,9 @@ def _bound(value: SqlValue) -> SqlValue:
 
 
 def _plain(value: SqlValue) -> SqlValue:
-    """A storable value without what the server has no room for: a NUL becomes its escape ``\\x00``."""
+    """A storable value as the server has room for it."""
     if isinstance(value, str):
-        return value.replace("\0", "\\x00") if "\0" in value else value
+        return without_nul(value)
     if isinstance(value, int):
         if not -(1 << 63) <= value < 1 << 63:
             raise OverflowError("%d has more than 64 bits" % value)

@@ -21,6 +21,7 @@ SPEC = CommandSpec(
              ("du", "what is kept, and how much room it takes"),
              ("migrate", "bring its schema up to date"),
              ("import", "take over a history of the earlier Executioner"),
+             ("export", "write a script for another database"),
              ("sync", "copy what waits to the server that its file names"),
              ("recover", "close the runs of dead runners; with --rebuild make a new history from what is left")))
 

@@ -1,10 +1,13 @@
 """``db sync``: bring every run that has ended to the server that its file named."""
-from typing import List
+from typing import TYPE_CHECKING, List
 
 from executioner.console import Console
 from executioner.database.place import existing_home
 from executioner.options import Arguments, CommandSpec, Option
 from jobs.exceptions import EXIT_FAILED, EXIT_LOCKED, EXIT_OK
+
+if TYPE_CHECKING:
+    from db.history import History
 
 __all__ = ["SPEC", "execute"]
 
@@ -12,6 +15,7 @@ SPEC = CommandSpec(
     "", 0, 0,
     (Option("--all", "also the runs from before a file named a server; they go to the last one that was named"),
      Option("--to", "with --all: to this server", "URL"),
+     Option("--forget", "let go of what waits for a server that is gone for good, as `status` shows it", "URL"),
      Option("--json", "one JSON document on standard output")),
     "Copies what waits to its server (docs/database.md). A run does so by itself when it has ended; this catches up\n"
     "where the server was away. Exit 0: all is there; 1: something waits, as a line says; 75: another process copies.",
@@ -39,6 +43,9 @@ def execute(arguments: Arguments, console: Console) -> int:
     if arguments.flag("all"):
         place = parse_place(url) if url is not None else central_place(arguments, console)
     with History.open(home.history, allow_network_fs=arguments.flag("allow_network_fs")) as history:
+        forgotten = arguments.one("forget")
+        if forgotten is not None:
+            return _forget(history, forgotten, console)
         if place is not None:
             adopt_earlier_runs(history.database, str(place))
         results = copy_all(history, home, console.environ, _LOCK_S)
@@ -63,3 +70,19 @@ def execute(arguments: Arguments, console: Console) -> int:
             console.err.line("executioner: %s; %s" % (one.problem, count_text(one.waiting, "run") + (
                 " waits" if one.waiting == 1 else " wait")))
     return EXIT_FAILED if any(one.problem or one.waiting for one in results) else EXIT_OK
+
+
+def _forget(history: "History", url: str, console: Console) -> int:
+    """Have nothing wait any more for the servers that a URL names, with or without what stands behind its ``?``."""
+    from db.destinations import destinations, forget
+    from executioner.options import usage_error
+    from executioner.render import count_text
+    from jobs.server_place import parse_place
+
+    wanted = parse_place(url).shown
+    found = [one for one in destinations(history.database) if parse_place(one.place).shown == wanted]
+    if not found:
+        raise usage_error("nothing of this home goes to %s" % wanted)
+    count = sum(forget(history.database, one.destination_id) for one in found)
+    console.out.line("%s no longer for %s" % (count_text(count, "run") + (" waits" if count == 1 else " wait"), wanted))
+    return EXIT_OK

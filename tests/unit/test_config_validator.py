@@ -177,10 +177,12 @@ BAD_TOP_KEYS = [
     ('"security_policy": "warn", "security_level": "high", "command_whitelist": ["x"], "workspace_paths": ["/x"]', None),
     ('"command_allowlist_patterns": ["("]', '2:32: error E114 command_allowlist_patterns[0]: is no regular expression: '
      'missing ), unterminated subpattern at position 0'),
-    ('"database": {"type": "oracle", "host": "h", "user": "u", "name": "s"}', '2:22: error E151 database.type: the database "oracle" is not supported yet by '
-     'this version; leave it out, or use sqlite'),
-    ('"database": "oracle://u@x/s"', '2:13: error E151 database: the database "oracle" is not supported yet by this version; '
-     'leave it out, or use sqlite'),
+    ('"database": {"type": "oracle", "host": "h", "user": "u", "name": "s"}', None),
+    ('"database": {"type": "oracle", "name": "s"}', '2:13: error E155 database: the host of the server is missing'),
+    ('"database": {"type": "oracle", "host": "h", "user": "u", "name": "s", "sslmode": "require"}',
+     '2:82: error E155 database.sslmode: sslmode is for postgresql'),
+    ('"database": "oracle://u@x/s"', None),
+    ('"database": "oracle://x/s"', '2:13: error E155 database: the user is missing'),
     ('"database": {"type": "sqlite", "path": "x.db"}', None),
     ('"database": "sqlite:///x.db"', None),
     ('"database": "sqlite:x.db"', '2:13: error E106 database: must be sqlite:///FILE, got "sqlite:x.db"'),
