@@ -2,8 +2,8 @@
 
 A file is read and never run here: what it defines is seen in its syntax tree. A check's name means a function of that
 name; a class with ``check()``, by its name, by that in small letters (``TableFilled`` is ``table_filled`` and
-``check_table_filled``) or by its attribute ``name``; and the plugin's own name means its ``PLUGIN_CLASS``, its function
-``check``, or its only class. ``jobs.checks.child`` finds them so when it runs the file.
+``check_table_filled``) or by its attribute ``name``; and the plugin's own name NAME means its function ``check_NAME``,
+its ``PLUGIN_CLASS``, its function ``check``, or its only class. ``jobs.checks.child`` finds them so when it runs it.
 """
 import ast
 import os
@@ -78,7 +78,7 @@ class Plugins:
         for name in classes:
             small = snake_case(name)
             names += [name, small, "check_" + small] + list(_own_names(defined.classes[name]))
-        is_meant = plugin.name in names or plugin.name in defined.others or bool(
+        is_meant = plugin.name in names or "check_" + plugin.name in names or plugin.name in defined.others or bool(
             {_PLUGIN_CLASS, "check"} & (defined.others | set(defined.functions) | set(classes))) or len(classes) == 1
         own = [plugin.name, "check_" + plugin.name] if is_meant else []
         for name in own + names + sorted(defined.others):

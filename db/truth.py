@@ -17,6 +17,7 @@ from jobs.exceptions import JobExecutionError, OverlapError, StorageError
 from jobs.keeper.processes import boot_id, has_proc, stat_of
 from jobs.keeper.record import RecordedRun, is_keeper_alive, read_record
 from jobs.locks import FileLock
+from jobs.masking import Masker, is_secret_name
 from jobs.models import FINAL_STATUSES, AttemptOutcome, AttemptRecord, JobRecord, JobStatus, RunRecord, RunStatus
 from jobs.outcomes import apply_skip_codes
 from jobs.outputs import read_outputs, told_by
@@ -261,4 +262,5 @@ def _check(job: OpenJob, known: Recovery, makes_checks: bool, run: RunRecord, at
         context = CheckContext(expand_text(known.working_dir, told.lookup), environment, attempt.stdout_path,
                                attempt.stderr_path)
         checks = checks_of_attempt(known.post_checks, context, told.lookup)
-        job.check_failure = failure_reason([run_check(check, context) for check in checks])
+        secrets = Masker(value for name, value in environment.items() if is_secret_name(name))
+        job.check_failure = secrets.mask_text(failure_reason([run_check(check, context) for check in checks]))

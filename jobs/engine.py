@@ -276,6 +276,7 @@ class Engine:
             self._gather()
         if stopping and not self._stop_told:
             self._stop_told = True
+            self._checks.hurry()
             for position in self._scheduler.in_flight():
                 self._stop(position, self._scheduler.stop_kind)
 

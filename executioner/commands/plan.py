@@ -56,6 +56,8 @@ def _lines(pipeline: "Pipeline", graph: "Graph", rehearsal: "Rehearsal", critica
 
     slots = pipeline.max_workers if pipeline.parallel else 1
     levels = _levels(graph)
+    if not rehearsal.steps:
+        return ["plan of %s: there is nothing to run" % pipeline.application] + _left_out(graph, rehearsal)
     lines = ["plan of %s: %s in %s, %d at once" % (
         pipeline.application, count_text(len(rehearsal.steps), "job"),
         count_text(len({levels[step.position] for step in rehearsal.steps}), "level"), slots)]
@@ -73,12 +75,16 @@ def _lines(pipeline: "Pipeline", graph: "Graph", rehearsal: "Rehearsal", critica
          duration_text(step.starts_s) if usual_s else "-", duration_or_dash(step.duration_s),
          _why(pipeline.jobs[step.position]))
         for order, step in enumerate(rehearsal.steps, 1)], right=(0, 1, 3, 4))
-    if rehearsal.left_out:
-        lines += ["", "not run where all goes well:"]
-        width = max(len(graph.ids[position]) for position in rehearsal.left_out)
-        lines += ["  %s  %s" % (graph.ids[position].ljust(width), reason)
-                  for position, reason in sorted(rehearsal.left_out.items())]
-    return lines
+    return lines + _left_out(graph, rehearsal)
+
+
+def _left_out(graph: "Graph", rehearsal: "Rehearsal") -> List[str]:
+    if not rehearsal.left_out:
+        return []
+    width = max(len(graph.ids[position]) for position in rehearsal.left_out)
+    return ["", "not run where all goes well:"] + [
+        "  %s  %s" % (graph.ids[position].ljust(width), reason)
+        for position, reason in sorted(rehearsal.left_out.items())]
 
 
 def _json_lines(pipeline: "Pipeline", graph: "Graph", rehearsal: "Rehearsal", critical: List[int],

@@ -81,7 +81,7 @@ def _target(module: Any, check: str, plugin: str) -> Any:
         if check in (getattr(one, "name", None), snake, "check_" + snake):
             return one
     if check in (plugin, "check_" + plugin):
-        for name in ("PLUGIN_CLASS", "check"):
+        for name in ("check_" + plugin, "PLUGIN_CLASS", "check"):
             if callable(getattr(module, name, None)):
                 return getattr(module, name)
         own = [one for one in classes if one.__module__ == module.__name__]

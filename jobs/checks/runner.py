@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
     from jobs.checks.registry import Registry
 
-__all__ = ["CHECK_TIMEOUT_S", "CheckRunner", "CheckService", "Checked", "InlineCheckRunner", "failure_reason",
-           "run_check", "time_limit_s"]
+__all__ = ["CHECK_TIMEOUT_S", "CheckRunner", "CheckService", "Checked", "HURRIED_TIMEOUT_S", "InlineCheckRunner",
+           "failure_reason", "run_check", "time_limit_s"]
 
 #: Seconds that one check may take.
 CHECK_TIMEOUT_S = 60.0
+#: The same once the run is to stop.
+HURRIED_TIMEOUT_S = 10.0
 #: Seconds by which one with a timeout of its own may pass it.
 _LONGER_S = 10.0
 _THREADS = 4
@@ -55,6 +57,9 @@ class CheckService(Protocol):
 
     def pending(self) -> int:
         """How many tickets were handed in and not taken yet."""
+
+    def hurry(self) -> None:
+        """The run is to stop: no check may take long from now on."""
 
     def close(self) -> None:
         """Stop; what still runs is given up."""
@@ -136,6 +141,9 @@ class InlineCheckRunner:
         """How many tickets were handed in and not taken yet."""
         return len(self._answered)
 
+    def hurry(self) -> None:
+        """There is nothing that could be made shorter."""
+
     def close(self) -> None:
         """Forget what was not taken."""
         self._answered = []
@@ -158,6 +166,7 @@ class CheckRunner:
         self._answered: List[Checked] = []
         self._pending = 0
         self._closed = False
+        self._hurried = False
         #: What each thread is at, and until when (monotonic). One that is missing here was given up.
         self._running: Dict[threading.Thread, _Ticket] = {}
         self._deadlines: Dict[threading.Thread, float] = {}
@@ -189,6 +198,21 @@ class CheckRunner:
     def pending(self) -> int:
         """How many tickets were handed in and not taken yet."""
         return self._pending
+
+    def hurry(self) -> None:
+        """Give up in a few seconds what has not answered by then, and from now on every check so early."""
+        self._hurried = True
+        if self._changed is None:
+            return
+        with self._changed:
+            latest = time.monotonic() + HURRIED_TIMEOUT_S
+            for worker, deadline in self._deadlines.items():
+                self._deadlines[worker] = min(deadline, latest)
+            self._changed.notify_all()
+
+    def _limit_s(self, check: Check) -> float:
+        limit_s = time_limit_s(check, self._timeout_s)
+        return min(limit_s, HURRIED_TIMEOUT_S) if self._hurried else limit_s
 
     def close(self) -> None:
         """End the threads; one that is inside a check is left behind, and nothing wakes the loop any more."""
@@ -246,7 +270,7 @@ class CheckRunner:
                     if self._running.get(me) is not ticket:
                         return
                     check = ticket.checks[len(ticket.results)]
-                    self._deadlines[me] = time.monotonic() + time_limit_s(check, self._timeout_s)
+                    self._deadlines[me] = time.monotonic() + self._limit_s(check)
                     changed.notify_all()
                 result = run_check(check, ticket.context, self._registry)
                 with changed:
@@ -277,8 +301,10 @@ class CheckRunner:
         ticket = self._running.pop(worker)
         self._workers.discard(worker)
         check = ticket.checks[len(ticket.results)]
-        ticket.results.append(CheckResult(check.name, False, "timed out after %g s" % (
-            time_limit_s(check, self._timeout_s)), is_known=False))
+        reason = "given up, since the run is to stop"
+        if not self._hurried:
+            reason = "timed out after %g s" % self._limit_s(check)
+        ticket.results.append(CheckResult(check.name, False, reason, is_known=False))
         if len(ticket.results) == len(ticket.checks):
             self._answer(ticket)
         else:

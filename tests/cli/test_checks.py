@@ -141,6 +141,21 @@ def test_checks_of_plugins_after_the_death_of_the_runner(case: Case) -> None:
     assert job["status"] == "FAILED" and "check_rows: 3 rows in orders, job a (plugin site)" in job["reason"]
 
 
+def test_a_run_that_is_cancelled_waits_for_no_check(case: Case) -> None:
+    case.jobs({"id": "a", "command": "true", "post_checks": [check("check_command", command="echo $$ > pid; exec sleep 3000", timeout="1h")]})
+    with case.background("run", "config.json", stderr=subprocess.DEVNULL) as runner:
+        wait_for(case, runner, "pid")
+        runner.send_signal(signal.SIGTERM)
+        assert runner.wait() in (1, 143)
+    assert "check_command: given up, since the run is to stop" in case.run("show", "last").out
+    with open(case.path("pid")) as file:
+        pid = int(file.read())
+    deadline = time.monotonic() + 20
+    while os.path.exists("/proc/%d" % pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_no_answer_is_missed_while_another_is_taken(case: Case) -> None:
     there = {"name": "check_file_exists", "params": {"path": "config.json"}}
     case.jobs(*[{"id": "j%d" % number, "command": "true", "run_if": {"file_exists": "config.json"}, "inputs": ["config.json"],

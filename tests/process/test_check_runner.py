@@ -131,6 +131,16 @@ def test_one_that_does_not_answer_in_time_has_failed_and_the_rest_goes_on() -> N
         os.close(loop.write_end)
 
 
+def test_a_run_that_is_to_stop_waits_for_no_check(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.checks.runner.HURRIED_TIMEOUT_S", 0.1)
+    loop.submit("before", "hangs", "passes")
+    assert loop.entered.acquire(timeout=DEADLINE_S)
+    loop.runner.hurry()
+    assert [result.reason for result in loop.answers(1)["before"].results] == ["given up, since the run is to stop", "/work"]
+    loop.submit("after", "hangs")
+    assert not loop.answers(1)["after"].passed
+
+
 def test_a_full_pipe_does_no_harm(loop: Loop) -> None:
     try:
         while True:

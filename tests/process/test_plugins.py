@@ -227,6 +227,8 @@ def test_which_checks_there_are(tmp_path: Path, problems: Configure) -> None:
     (tmp_path / "table.py").write_text(RESOLVER)
     assert problems(["table"], "registered", "whatever") == []
     assert problems([{"name": "nope", "path": "site.py"}], "nope") == []  # its PLUGIN_CLASS
+    assert problems([{"name": "function", "path": "site.py"}], "function", "check_function") == []
+    assert ask(tmp_path, FORMS, "nothing", "nothing").reason.startswith("nothing to take")
     (tmp_path / "two.py").write_text("class OneCheck:\n    def check(self): return True\nclass Other:\n    def check(self): return True\n")
     assert problems(["two"], "one_check") == []
     assert problems([{"name": "OtherCheck", "path": "two.py"}]) == [
