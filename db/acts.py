@@ -12,7 +12,7 @@ from db.history import EventKind, History
 from db.truth import is_anything_running, is_runner_alive, settle
 from jobs.exceptions import ConfigurationError
 from jobs.graph import suggestion
-from jobs.group_ids import named
+from jobs.group_ids import groups_of, named
 from jobs.keeper.processes import start_time
 from jobs.models import JobStatus, RunRecord, RunStatus
 from jobs.ports import StopRequest
@@ -127,6 +127,10 @@ def require_held(history: History, application: str, job_ids: Sequence[str]) -> 
     """
     held = history.holds(application)
     for job_id in job_ids:
+        group = next((one for one in groups_of(job_id) if one in held), "")
+        if job_id not in held and group:
+            raise ConfigurationError("%s of %s is held with all of %s; release %s, and hold others by themselves" % (
+                job_id, application, group, group))
         if job_id not in held:
             raise ConfigurationError("%s of %s is not held%s" % (
                 job_id, application, "; held are: " + ", ".join(sorted(held)) if held else ""))

@@ -113,6 +113,8 @@ def test_holding_and_marking_several(case: Case) -> None:
     case.run("hold", "app", "a", "--because", "no room").expect(0, "a of app is held\n")
     result = case.run("run", "config.json", "--json").expect(1)
     assert statuses(result) == {"a[1]": "BLOCKED", "a[2]": "BLOCKED", "b": "BLOCKED"}
+    case.run("release", "app", "a[1]").expect(
+        2, "", "executioner: a[1] of app is held with all of a; release a, and hold others by themselves\n")
     case.run("release", "app", "a").expect(0)
     case.run("hold", "app", "a[1]").expect(0)
     case.file("good", "")
