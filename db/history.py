@@ -37,6 +37,8 @@ _NO_LIMIT = (1 << 63) - 1
 #: How many runs, and how many of their jobs, are asked for what a job usually takes.
 _USUAL_RUNS = 20
 _USUAL_JOBS = 20000
+#: Jobs that are read at once where it is not known how many of them are wanted.
+_PIECE_OF_JOBS = 1000
 
 _RUN = ("SELECT run_id, application, status, exit_code, config_path, started_at, ended_at, reason, run_uuid, "
         "parent_run_id, config_hash, job_count, options, host, user_name, boot_id, runner_pid, runner_start, "
@@ -417,32 +419,44 @@ class History:
         :param limit: at most so many
         :param after: only jobs with a larger ``position``: the last one of the page before
         """
+        if limit is not None and statuses and not FINAL_STATUSES.issuperset(statuses):
+            return self._live_jobs(run_id, statuses, max(0, limit), after)
         # One statement, so that a job and its attempts are of the same moment.
         query = _JOBS + "AND j.position > ? "
         values: List[SqlValue] = [run_id, after]
         if limit is not None and not statuses:
             query += "AND j.position <= ? "
             values.append(after + max(0, limit))
-        elif statuses and FINAL_STATUSES.issuperset(statuses):
-            wanted = "status IN (%s) " % ", ".join("?" * len(statuses))
+        elif statuses:
+            recorded = sorted({status if status in FINAL_STATUSES else JobStatus.PENDING for status in statuses})
+            wanted = "status IN (%s) " % ", ".join("?" * len(recorded))
             if limit is not None:
                 # Which jobs are on the page, before it is known how many attempts they had.
                 page = self._database.fetchall(self._database.paged(
                     "SELECT position FROM jobs WHERE run_id = ? AND position > ? AND " + wanted + "ORDER BY position"),
-                    values + list(statuses) + [max(0, limit)])
+                    values + list(recorded) + [max(0, limit)])
                 query += "AND j.position <= ? "
                 values.append(page[-1][0] if page else after)
             query += "AND j." + wanted
-            values += statuses
+            values += recorded
         rows = self._database.fetchall(query + "ORDER BY j.position, a.attempt", values)
         last = {row[0]: row for row in rows}
         records = [self._job_record(row) for row in last.values()]
         if statuses:
             records = [record for record in records if record.status in statuses]
-        if limit is not None:
-            records = records[:max(0, limit)]
         self._tell_why_retrying(run_id, records)
         return records
+
+    def _live_jobs(self, run_id: int, statuses: Sequence[str], limit: int, after: int) -> List[JobRecord]:
+        """A page of jobs of which some are not final: whether a job is on it, only its attempts tell."""
+        found: List[JobRecord] = []
+        last = self._database.fetchone("SELECT max(position) FROM jobs WHERE run_id = ?", (run_id,))
+        end = -1 if last is None or last[0] is None else int(last[0])
+        while len(found) < limit and after < end:
+            found += [record for record in self.jobs(run_id, limit=_PIECE_OF_JOBS, after=after)
+                      if record.status in statuses]
+            after += _PIECE_OF_JOBS
+        return found[:limit]
 
     def job_counts(self, run_id: int) -> Dict[str, int]:
         """How many jobs of a run are in each status that occurs; those that are not final count as ``PENDING``."""
