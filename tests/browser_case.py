@@ -13,7 +13,7 @@ class Tab:
         self.foreign: List[str] = []
         self.context = browser.new_context(**options)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(10000)
+        self.page.set_default_timeout(60000)  # the machine may be loaded
         self.page.on("console", lambda message: self.complaints.append(message.text)
                      if message.type in ("error", "warning") and "the server responded with a status" not in message.text
                      else None)
