@@ -32,11 +32,12 @@ _EXPORT = re.compile(r"^export ", re.MULTILINE)
 Document = Dict[str, object]
 
 
-def report_page(history: History, run: RunRecord, masker: Masker, now: float) -> bytes:
+def report_page(history: History, run: RunRecord, masker: Masker, now: float, refresh_s: int = 0) -> bytes:
     """The page of a run, as it is now.
 
     :param masker: knows what is secret
     :param now: epoch seconds
+    :param refresh_s: browsers load it again after so many seconds; 0 = never
     """
     jobs = jobs_of(history, run)
     attempts = attempts_of(history, run)
@@ -53,7 +54,7 @@ def report_page(history: History, run: RunRecord, masker: Masker, now: float) ->
                          for job_id, arrows in (arrows_of(text) if text is not None else {}).items() if arrows},
         "failures": [_failure(run, job, attempts, masker) for job in failed]}
     title = "%s #%d: %s" % (shown.application, shown.run_id, shown.status)
-    return _page(masker.mask_text(title), masker.mask_value(data) if masker else data)
+    return _page(masker.mask_text(title), masker.mask_value(data) if masker else data, refresh_s)
 
 
 def _failure(run: RunRecord, job: JobRecord, attempts: List[AttemptRecord], masker: Masker) -> Document:
@@ -91,19 +92,20 @@ def _hash(text: str) -> str:
     return "'sha256-%s'" % base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
-def _page(title: str, data: object) -> bytes:
+def _page(title: str, data: object, refresh_s: int) -> bytes:
     code, style = script(), static_bytes("app.css").decode("utf-8")
     # Nothing in the data can end its element: no "<" is left in it.
     embedded = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     policy = "default-src 'none'; script-src %s; style-src %s; base-uri 'none'; form-action 'none'" % (
         _hash(code), _hash(style))
     from html import escape
+    refresh = "<meta http-equiv=\"refresh\" content=\"%d\">" % refresh_s if refresh_s else ""
     return ("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
             "<meta http-equiv=\"Content-Security-Policy\" content=\"%s\"><title>%s</title>"
             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-            "<meta name=\"color-scheme\" content=\"light dark\"><meta name=\"referrer\" content=\"no-referrer\">"
+            "<meta name=\"color-scheme\" content=\"light dark\"><meta name=\"referrer\" content=\"no-referrer\">%s"
             "<style>%s</style></head><body class=\"report\"><main id=\"main\"></main>"
             "<noscript><p class=\"noscript\">The report is drawn by JavaScript that is in this file.</p></noscript>"
             "<script type=\"application/json\" id=\"data\">%s</script><script type=\"module\">%s</script></body></html>"
             "\n"
-            % (escape(policy), escape(title), style, embedded, code)).encode("utf-8", "backslashreplace")
+            % (escape(policy), escape(title), refresh, style, embedded, code)).encode("utf-8", "backslashreplace")

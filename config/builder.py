@@ -77,7 +77,7 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
     text, digest = masked_text(document, secrets)
     parallel, workers = _workers(top, overrides)
     run_timeout, expect = top.get("run_timeout"), top.get("expect")
-    textfile = top.get("metrics_textfile")
+    textfile, status_page = top.get("metrics_textfile"), top.get("status_page")
     outside = dict(environ)
     outside.update(variables)
     pools = {name: _integer(slots) for name, slots in all_pools.items() if not is_comment(name)}
@@ -95,7 +95,8 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
         server=_server(top.get("database")),
         notifications=rules_of(top, outside), mail_server=mail_server_of(top, outside),
         expect_s=None if expect is None else _seconds(expect), retention=retention_of(top.get("retention")),
-        metrics_textfile=resolve_folder(str(textfile), working_dir, variables)[0] if textfile else "")
+        metrics_textfile=resolve_folder(str(textfile), working_dir, variables)[0] if textfile else "",
+        status_page=resolve_folder(str(status_page), working_dir, variables)[0] if status_page else "")
 
 
 def _kept(document: Document, expansion: "Expansion") -> Document:

@@ -23,7 +23,7 @@ _REPLACED = ("command", "env_variables", "working_dir", "stdin", "inputs", "prod
 #: Keys in which they are not, although one might think so.
 _NOT_REPLACED = ("description", "run_if", "runbook")
 #: Keys of the file in which they are not.
-_TOP = ("env_variables", "working_dir", "log_dir", "metrics_textfile")
+_TOP = ("env_variables", "working_dir", "log_dir", "metrics_textfile", "status_page")
 
 
 def has_reference(text: str) -> bool:

@@ -133,23 +133,24 @@ class _Surroundings:
         text = top.get("log_dir")
         if isinstance(text, str):
             log_dir = self._folder(text, working_dir, self.environment.variables, ("log_dir",), True)
-        text = top.get("metrics_textfile")
-        if isinstance(text, str):
-            self._check_textfile(text, working_dir)
+        for key in ("metrics_textfile", "status_page"):
+            text = top.get(key)
+            if isinstance(text, str):
+                self._check_file(key, text, working_dir)
         return Folders(working_dir, log_dir)
 
-    def _check_textfile(self, text: str, working_dir: str) -> None:
+    def _check_file(self, key: str, text: str, working_dir: str) -> None:
         path, missing = resolve_folder(text, working_dir, self.environment.variables)
-        self._tell_missing(missing, ("metrics_textfile",))
+        self._tell_missing(missing, (key,))
         problem = folder_problem(os.path.dirname(path), True)
         if problem is None and not os.path.isdir(os.path.dirname(path)):
             problem = "the folder %s does not exist" % quoted(os.path.dirname(path), None)
         if problem is None and os.path.isdir(path):
             problem = "%s is a folder" % quoted(path, None)
         if problem is not None:  # no reason not to run
-            self.report.warning(("metrics_textfile",), "W105", problem)
-        elif not path.endswith(".prom"):
-            self.report.warning(("metrics_textfile",), "W105", "the node exporter reads only files that end in .prom")
+            self.report.warning((key,), "W105", problem)
+        elif key == "metrics_textfile" and not path.endswith(".prom"):
+            self.report.warning((key,), "W105", "the node exporter reads only files that end in .prom")
 
     def _folder(self, text: str, below: str, variables: Mapping[str, str], path: Path, writable: bool) -> str:
         folder, missing = resolve_folder(text, below, variables)

@@ -25,7 +25,7 @@ class Task:
 
     __slots__ = ("application", "home", "home_source", "database", "working_dir", "allow_shell", "command", "secrets",
                  "rules", "server", "retention", "runbooks", "watched", "notify", "copy", "prune",
-                 "metrics", "metrics_textfile")
+                 "metrics", "metrics_textfile", "status_page")
 
     def __init__(self, pipeline: Pipeline, home: str, home_source: str, database: str, command: str) -> None:
         self.application = pipeline.application
@@ -49,6 +49,7 @@ class Task:
         #: Whether the figures are to be written anew when copying is over, and where their copy goes.
         self.metrics = pipeline.features.get("metrics", True)
         self.metrics_textfile = pipeline.metrics_textfile
+        self.status_page = pipeline.status_page
         self.prune = False
 
     def to_json(self) -> bytes:
@@ -136,10 +137,13 @@ def watched_jobs(jobs: Sequence[Job]) -> List[List[object]]:
     return watched
 
 
-def start(task: Task, run_id: int, is_watch: bool, report: Callable[[str], None]) -> Optional[int]:
-    """Start the process after a run, or beside it to watch its deadlines; None where it could not be started.
+def start(task: Task, run_id: int, role: str, report: Callable[[str], None],
+          output: Optional[int] = None) -> Optional[int]:
+    """Start the process after a run, or one beside it; None where it could not be started.
 
+    :param role: "" after the run; ``--watch`` to watch its deadlines, ``--page`` to keep its page
     :param report: told in one line why not; what was to be said is said by the next command then
+    :param output: its standard output; None = nowhere
     :returns: our end of the pipe to it. Closing it tells a watching process that the run is over.
     """
     import fcntl
@@ -147,7 +151,7 @@ def start(task: Task, run_id: int, is_watch: bool, report: Callable[[str], None]
     from executioner.ourselves import own_words
     from jobs.keeper.spawn import Spawner
 
-    words = own_words() + ["--home", task.home, "after", str(run_id)] + (["--watch"] if is_watch else [])
+    words = own_words() + ["--home", task.home, "after", str(run_id)] + ([role] if role else [])
     data = task.to_json()
     read_end, write_end = os.pipe()
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -156,13 +160,13 @@ def start(task: Task, run_id: int, is_watch: bool, report: Callable[[str], None]
             fcntl.fcntl(write_end, 1031, max(len(data), 4096))  # F_SETPIPE_SZ: then nobody waits for anybody
         except OSError:
             pass  # too much for a pipe of ours: it is handed over piece by piece
-        copies = [os.dup(read_end), os.dup(null)]
+        copies = [os.dup(read_end), os.dup(null), os.dup(null if output is None else output)]
         try:
             for copy in copies:
                 os.set_inheritable(copy, True)
             environment = dict(os.environb)
             Spawner().spawn(os.fsencode(words[0]), [os.fsencode(word) for word in words], environment,
-                            (copies[0], copies[1], copies[1]))
+                            (copies[0], copies[2], copies[1]))
         finally:
             for copy in copies:
                 os.close(copy)
@@ -225,6 +229,6 @@ def after_run(history: History, run_id: int, pipeline: Pipeline, task: Task, now
         report("what follows run %d is left to the next command: %s" % (run_id, error.message))
         return
     if task.notify or task.copy or task.prune:
-        pipe = start(task, run_id, False, report)
+        pipe = start(task, run_id, "", report)
         if pipe is not None:
             os.close(pipe)

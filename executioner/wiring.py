@@ -35,6 +35,7 @@ from jobs.times import utc_text
 
 if TYPE_CHECKING:
     from executioner.aftermath import Task
+    from executioner.status_page import PageBeside
     from monitoring.metrics import MetricsCollector
 
 __all__ = ["Runner"]
@@ -71,6 +72,7 @@ class Runner:
         self._lock: Optional[FileLock] = None
         #: The pipe whose end tells the process that watches deadlines that the run is over.
         self._watcher: Optional[int] = None
+        self._page: "Optional[PageBeside]" = None
         self._history: Optional[History] = None
         self._launcher = Launcher()
         self._text_log = text_log
@@ -82,7 +84,7 @@ class Runner:
 
     def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
                  trace: Optional[TracebackType]) -> None:
-        self._release_watcher()
+        self._release_watchers()
         if self._history is not None:
             self._history.close()
         self._log.close()
@@ -129,6 +131,7 @@ class Runner:
         collector = self._collector(run)
         observers = list(observe(prepared.graph)) + ([collector] if collector is not None else [])
         self._watch_deadlines(run)
+        self._keep_page(run)
         outcome = self._execute(run, prepared, observers)
         self._finish(run, collector)
         return outcome
@@ -266,16 +269,28 @@ class Runner:
             from executioner.aftermath import start, watched_jobs
             task = self._task()
             task.watched, task.notify = watched_jobs(self.pipeline.jobs), bool(self.pipeline.notifications)
-            self._watcher = start(task, run.run_id, True, self._complain)
+            self._watcher = start(task, run.run_id, "--watch", self._complain)
 
-    def _release_watcher(self) -> None:
+    def _keep_page(self, run: RunContext) -> None:
+        """Start the process that keeps the page of the run, where one is asked for."""
+        if self.pipeline.status_page:
+            from executioner.status_page import PageBeside
+            try:
+                self._page = PageBeside(self._task(), run.run_id, self._complain)
+            except OSError as error:
+                self._complain("status_page: %s" % (error.strerror or error))
+
+    def _release_watchers(self) -> None:
         if self._watcher is not None:
             os.close(self._watcher)
             self._watcher = None
+        if self._page is not None:
+            page, self._page = self._page, None
+            page.close()
 
     def _finish(self, run: RunContext, collector: "Optional[MetricsCollector]") -> None:
         """What follows once the result is kept. Nothing of it changes the result or fails the command."""
-        self._release_watcher()
+        self._release_watchers()
         if collector is not None:
             from executioner import __version__
             for problem in collector.finish(self.history, __version__, self.pipeline.metrics_textfile):

@@ -360,6 +360,8 @@ class Pipeline:
     retention: Retention = field(default_factory=Retention)
     #: A copy of the Prometheus text, readable for others; "" = none.
     metrics_textfile: str = ""
+    #: The page that each run keeps current; "" = none.
+    status_page: str = ""
 
     def __post_init__(self) -> None:
         _require(bool(self.application), "a pipeline without application")

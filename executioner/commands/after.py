@@ -4,7 +4,7 @@ import select
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING, Callable, List
 
 from executioner.console import Console
 from executioner.home import Home
@@ -21,7 +21,8 @@ __all__ = ["SPEC", "execute"]
 
 SPEC = CommandSpec(
     "RUN", 1, 1,
-    (Option("--watch", "watch the deadlines of a run that goes on"),),
+    (Option("--watch", "watch the deadlines of a run that goes on"),
+     Option("--page", "keep the page of a run that goes on")),
     "Started by `run` itself when its result is kept: delivers what somebody is to hear of the run, copies it to\n"
     "the server that its file names, and takes away runs that are too many. It takes its task from standard input;\n"
     "for the same by hand there are `executioner notify`, `executioner db sync` and `executioner db prune`.",
@@ -48,7 +49,7 @@ def execute(arguments: Arguments, console: Console) -> int:
         task = Task.from_json(sys.stdin.buffer.readline())
     except (ValueError, KeyError, TypeError):
         raise usage_error("expected a task on standard input", "`run` starts this command; by hand use `notify`")
-    if not arguments.flag("watch"):
+    if not (arguments.flag("watch") or arguments.flag("page")):
         signal.alarm(MOST_S)
     try:
         os.chdir(task.working_dir or "/")
@@ -59,8 +60,10 @@ def execute(arguments: Arguments, console: Console) -> int:
     log = LogWriter(home.log, Masker(task.secrets))
     try:
         from db.history import History
-        with History.open(task.database) as history:
-            if arguments.flag("watch"):
+        with History.open(task.database, readonly=arguments.flag("page")) as history:
+            if arguments.flag("page"):
+                _keep_page(history, run_id, task, log)
+            elif arguments.flag("watch"):
                 _watch(history, run_id, task, home, log)
             elif task.notify:
                 _notify(history, run_id, task, home, log)
@@ -111,6 +114,27 @@ def _watch(history: "History", run_id: int, task: "Task", home: Home, log: "LogW
     from executioner.watch import Watch
     from executioner_logging.record import Record
 
+    def tell(job_id: str, lines: List[str]) -> None:
+        log.write([Record(time.time(), "WARNING", "job_late", "; ".join(lines), run_id, job_id,
+                          application=task.application)])
+
+    Watch(history, run_id, task, home, tell, lambda delivery: _log_delivery(log, delivery)).work(_pauses())
+
+
+def _keep_page(history: "History", run_id: int, task: "Task", log: "LogWriter") -> None:
+    from executioner.status_page import keep_current
+    from executioner_logging.record import Record
+    from jobs.masking import Masker
+
+    def complain(problem: str) -> None:
+        log.write([Record(time.time(), "WARNING", "aftermath", problem, run_id, application=task.application)])
+
+    _stand_back()
+    keep_current(history, run_id, task.status_page, Masker(task.secrets), _pauses(), complain)
+
+
+def _pauses() -> Callable[[float], None]:
+    """What waits so many seconds, or until the runner has gone."""
     is_open = [True]
 
     def pause(seconds: float) -> None:
@@ -120,21 +144,21 @@ def _watch(history: "History", run_id: int, task: "Task", home: Home, log: "LogW
         elif select.select([0], [], [], seconds)[0]:
             is_open[0] = False
 
-    def tell(job_id: str, lines: List[str]) -> None:
-        log.write([Record(time.time(), "WARNING", "job_late", "; ".join(lines), run_id, job_id,
-                          application=task.application)])
+    return pause
 
-    Watch(history, run_id, task, home, tell, lambda delivery: _log_delivery(log, delivery)).work(pause)
+
+def _stand_back() -> None:
+    try:
+        os.nice(10)
+    except OSError:
+        pass  # then at the same rank as everybody
 
 
 def _prune(history: "History", task: "Task", home: Home, log: "LogWriter", run_id: int) -> None:
     from executioner.retention import prune
     from executioner_logging.record import Record
 
-    try:
-        os.nice(10)
-    except OSError:
-        pass  # then at the same rank as everybody
+    _stand_back()
     done = prune(history, task.application, task.retention, time.time(), home.records, PRUNE_S)
     for problem in done.problems[:20]:
         log.write([Record(time.time(), "WARNING", "retention", problem, run_id, application=task.application)])

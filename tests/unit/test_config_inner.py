@@ -117,7 +117,8 @@ def test_command_and_config(files: Files) -> None:
 
 RUN_KEYS: Dict[str, object] = {
     "run_timeout": 5, "overlap": "wait", "log_dir": "x", "database": "sqlite", "notifications": [], "retention": {}, "expect": 5,
-    "email_address": "x@example.com", "smtp_port": 25, "features": {}, "on_orphan": "kill", "metrics_textfile": "x.prom"}
+    "email_address": "x@example.com", "smtp_port": 25, "features": {}, "on_orphan": "kill", "metrics_textfile": "x.prom",
+    "status_page": "x.html"}
 
 
 @pytest.mark.parametrize("key", sorted(RUN_KEYS))

@@ -39,14 +39,14 @@ def test_the_words_are_those_of_the_models() -> None:
 
 def test_what_holds_where_nothing_is_said(load: Load) -> None:
     found = pipeline(load())
-    assert (found.notifications, found.expect_s, found.metrics_textfile) == ((), None, "")
+    assert (found.notifications, found.expect_s, found.metrics_textfile, found.status_page) == ((), None, "", "")
     assert found.retention == Retention(1000, 90 * 86400.0, 10 << 30) and found.mail_server == MailServer()
     assert (found.jobs[0].deadline, found.jobs[0].runbook) == (None, "")
 
 
 def test_every_key_arrives(load: Load, tmp_path: Path) -> None:
     found = pipeline(load(
-        {"deadline": "06:30", "runbook": "call Ann"}, expect="26h", metrics_textfile="m.prom",
+        {"deadline": "06:30", "runbook": "call Ann"}, expect="26h", metrics_textfile="m.prom", status_page="s.html",
         retention={"runs": 5, "days": 1.5, "bytes": "2 GiB"}, email_from="batch@x.org", smtp_server="mail.x.org",
         smtp_port=587, smtp_user="u", smtp_password="${PW}", notifications=[
             {"on": "failure", "to": ["mailto:a@x.org, b@x.org", "${HOOK}"], "every": "1h", "subject": "{status} {jobs}"},
@@ -59,7 +59,7 @@ def test_every_key_arrives(load: Load, tmp_path: Path) -> None:
         NotificationRule(("success",), "http://h:8080/x", secret="signing-key"))
     assert found.mail_server == MailServer("mail.x.org", 587, "u", "mail-password", "batch@x.org")
     assert found.retention == Retention(5, 1.5 * 86400, 2 << 30) and found.expect_s == 26 * 3600
-    assert found.metrics_textfile == str(tmp_path / "m.prom")
+    assert found.metrics_textfile == str(tmp_path / "m.prom") and found.status_page == str(tmp_path / "s.html")
     assert found.jobs[0].deadline == Deadline(clock_minutes=390) and found.jobs[0].runbook == "call Ann"
     assert set(found.secret_values) == {"/T0/secret-path", "mail-password", "signing-key"}
 
@@ -140,6 +140,7 @@ def test_bad_deadlines(load: Load, value: object, expected: str) -> None:
     ({"smtp_server": "mail"}, "W107 smtp_server: has no effect: nobody is to get mail (email_address)"),
     ({"email_address": "a", "smtp_password": "p4ssw0rd"}, "W107 smtp_password: has no effect without smtp_user"),
     ({"metrics_textfile": "/none/x.prom"}, 'W105 metrics_textfile: the folder "/none" does not exist'),
+    ({"status_page": "/none/x.html"}, 'W105 status_page: the folder "/none" does not exist'),
     ({"metrics_textfile": "x.txt"}, "W105 metrics_textfile: the node exporter reads only files that end in .prom"),
 ])
 def test_warnings(load: Load, top: Dict[str, Any], expected: str) -> None:
