@@ -68,7 +68,8 @@ class ForEach(Kind):
         name = "^[A-Za-z][A-Za-z0-9_]{0,63}$"
         comments: Schema = {"^_": True}
         objects: Schema = {"type": "array", "maxItems": MAX_ITEMS, "items": {
-            "type": "object", "patternProperties": dict(comments, **{name: scalar}), "additionalProperties": False}}
+            "type": "object", "patternProperties": dict(comments, **{name: scalar}), "additionalProperties": False,
+            "not": {"patternProperties": comments, "additionalProperties": False}}}  # nothing but comments
         text: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
         whole: Schema = {"type": "integer", "minimum": -_BOUND, "maximum": _BOUND}
         sources: List[Schema] = [
