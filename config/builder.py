@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, Opti
 from config.environment import Environment, expand, expand_home
 from config.features import Features
 from config.kinds import Duration, Signal, is_comment
-from config.limits import SizeLimit
+from config.limits import OUTPUT_LIMIT_BYTES, umask_of
 from config.loader import Document
 from config.made_jobs import is_cleanup, made_variables, nothing_to_do
 from config.problems import Report
 from config.rules import dependency_of
-from config.schema import DEFAULT_OF_JOB_KEY, FILE, JOB, LIMITS
+from config.schema import DEFAULT_OF_JOB_KEY, FILE, JOB
 from config.secrecy import masked_text, secret_values
 from config.surroundings import resolve_folder
 from config.upkeep_builder import deadline_of, mail_server_of, retention_of, rules_of
-from jobs.models import UNLIMITED_BYTES, Check, Dependency, Job, JobStatus, Pipeline, Plugin, RetryPolicy
+from jobs.models import Check, Dependency, Job, JobStatus, Pipeline, Plugin, RetryPolicy
 
 if TYPE_CHECKING:
     from config.expansion import Expansion
     from config.pipeline import Overrides
     from config.plugins import Plugins
+    from jobs.models import Limits
     from jobs.server_place import ServerPlace
 
 __all__ = ["JobBuilder", "application_name", "build", "processors"]
@@ -264,11 +265,17 @@ class JobBuilder:
             if over:
                 variables = dict(variables)
                 variables.update(over)
+        owner = None
+        if "run_as" in said:
+            from config.limits_builder import identity_of, required_owner
+            owner = self._once("run_as", said, required_owner)
+            over = identity_of(owner, _object(self._top, "env_variables"), over)
         working_dir = self._working_dir
         if "working_dir" in said:
             working_dir = _path(str(said["working_dir"]), working_dir, variables)
         dependencies = tuple(self._dependency(item) for item in _list(said.get("dependencies", ())
                                                                       or []))
+        limits, output_limit = self._once("limits", said, _bounds) if "limits" in said else (None, OUTPUT_LIMIT_BYTES)
         stdin_path, stdin_text = self._stdin(said.get("stdin"), working_dir, variables)
         total_timeout = said.get("total_timeout")
         command = said["command"]
@@ -287,7 +294,6 @@ class JobBuilder:
             stdin_path=stdin_path,
             stdin_text=stdin_text,
             retry=self._retry(said),
-            output_limit_bytes=self._once("limits", said, _output_limit),
             success_exit_codes=self._once("success_exit_codes", said, _codes),
             skip_exit_codes=self._once("skip_exit_codes", said, _codes),
             condition=_condition(said.get("run_if"), variables),
@@ -301,6 +307,7 @@ class JobBuilder:
             leave_running=said.get("leave_running", False) is True,
             deadline=deadline_of(said["deadline"]) if "deadline" in said else None,
             runbook=str(said.get("runbook", "")),
+            limits=limits, output_limit_bytes=output_limit, umask=umask_of(said.get("umask")), run_as=owner,
             nothing_to_do=nothing_to_do(raw),
             cleanup=is_cleanup(raw),
             priority=_integer(said.get("priority", 0)),
@@ -378,15 +385,14 @@ class JobBuilder:
         return None if BUILT_IN.get(check) is not None else self._plugins.of(check)
 
 
+def _bounds(value: object) -> "Tuple[Optional[Limits], int]":
+    from config.limits_builder import limits_of, output_limit_of  # few jobs have any
+    return limits_of(value), output_limit_of(value)
+
+
 def _as_object(value: object) -> _Raw:
     assert isinstance(value, dict)
     return value
-
-
-def _output_limit(limits: object) -> int:
-    value = _as_object(limits).get("output", LIMITS.by_name["output"].default)
-    limit = SizeLimit.limit_bytes(value)
-    return UNLIMITED_BYTES if limit is None else limit
 
 
 def _signal(value: object) -> int:

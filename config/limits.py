@@ -1,12 +1,23 @@
-"""What a job may use: kinds of the values in ``limits``. Nothing of the models is imported here."""
-from typing import Optional
+"""The keys about what a job may use and whom it runs as: kinds of their values, and what this machine allows."""
+import re
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from config.kinds import Schema
-from config.problems import Path, Report, shown
+from config.kinds import Integer, Key, Kind, Schema, Table, Text
+from config.problems import Path, Report, quoted, shown
 from config.upkeep import Size
 from jobs.sizes import SIZE_PATTERN
 
-__all__ = ["NO_LIMIT", "SizeLimit"]
+if TYPE_CHECKING:
+    from jobs.models import Owner
+
+__all__ = ["LIMITS", "NO_LIMIT", "OUTPUT_LIMIT_BYTES", "RunAs", "SizeLimit", "UMASK_PATTERN", "Umask", "check_limits", "owner_of", "umask_of"]
+
+UMASK_PATTERN = "^0?[0-7]{1,3}$"
+_UMASK = re.compile(UMASK_PATTERN.replace("$", r"\Z"))
+_MOST = 1 << 40
+#: What an attempt may write to its standard streams where nobody says anything.
+OUTPUT_LIMIT_BYTES = 1 << 30
+
 
 #: What turns off a limit that holds by itself.
 NO_LIMIT = "none"
@@ -45,3 +56,137 @@ class SizeLimit(Size):
         number = {"type": "number", "minimum": 1, "maximum": 1 << 60}
         text = dict(options[1], pattern="^(?=.*[1-9])" + SIZE_PATTERN[1:])
         return {"anyOf": [number, text] + ([{"const": NO_LIMIT}] if self.may_be_none else [])}
+
+
+LIMITS = Table("limits", (
+    Key("cpu_seconds", Integer(1, 10 ** 9), None, "processor time of each of its processes, in seconds", new=True,
+        default_text="the runner's own", example=3600),
+    Key("memory", SizeLimit(), None, "memory of its whole tree; it is killed when it has more", new=True,
+        default_text="no limit", example="2G"),
+    Key("open_files", Integer(3, _MOST), None, "open files of each of its processes", new=True,
+        default_text="the runner's own", example=1024),
+    Key("file_size", Size(), None, "size of each file that it writes, its standard output too", new=True, default_text="the runner's own",
+        example="10G"),
+    Key("processes", Integer(1, _MOST), None, "processes and threads that its user may have in all", new=True,
+        default_text="the runner's own", example=500),
+    Key("nice", Integer(-20, 19), None, "niceness, added to the runner's own; below 0 is for root", new=True,
+        default_text="0", example=10),
+    Key("output", SizeLimit(may_be_none=True), OUTPUT_LIMIT_BYTES,
+        "what an attempt may write to standard output and error together; it is stopped when it has written more, and so "
+        "much is kept; \"none\" = as much as it likes", new=True),
+))
+
+
+class Umask(Kind):
+    """Permissions that the files of a job do not get, in octal."""
+
+    what = 'an octal number in quotes such as "027"'
+    types = (str,)
+
+    def check_more(self, value: object, path: Path, report: Report) -> None:
+        """Report a text that is none."""
+        if not _UMASK.match(str(value)):
+            report.error(path, "E105", "must be %s, got %s" % (self.what, shown(value)))
+
+    def schema(self) -> Schema:
+        """A string of octal digits."""
+        return {"type": "string", "pattern": UMASK_PATTERN}
+
+
+class RunAs(Text):
+    """A user, or user and group: names or numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 255, one_line=True, what="a user, or user:group")
+
+    def check_more(self, value: object, path: Path, report: Report) -> None:
+        """Report what is neither."""
+        super().check_more(value, path, report)
+        user, colon, group = str(value).partition(":")
+        if value and (not user or colon and (not group or ":" in group)):
+            report.error(path, "E105", "must be %s, got %s" % (self.what, shown(value)))
+
+    def schema(self) -> Schema:
+        """A string with at most one colon."""
+        return dict(super().schema(), pattern="^[^:]+(:[^:]+)?$")
+
+
+def umask_of(value: object) -> Optional[int]:
+    """A umask as a file gives it; None where it gives none."""
+    return None if value is None else int(str(value), 8)
+
+
+def owner_of(text: str) -> "Optional[Owner]":
+    """The user and groups that a name stands for.
+
+    :returns: None where this machine has no such user or group
+    """
+    import grp
+    import os
+    import pwd
+
+    from jobs.models import Owner
+    name, _, group = text.partition(":")
+    try:
+        user = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
+        gid = user.pw_gid
+        if group:
+            gid = grp.getgrgid(int(group)).gr_gid if group.isdigit() else grp.getgrnam(group).gr_gid
+        groups = os.getgrouplist(user.pw_name, gid)
+    except (KeyError, ValueError, OverflowError, OSError):
+        return None
+    return Owner(user.pw_name, user.pw_uid, gid, tuple(groups), user.pw_dir, user.pw_shell or "/bin/sh")
+
+
+def check_limits(jobs: Sequence[Mapping[str, object]], defaults: Mapping[str, object], report: Report) -> None:
+    """Report limits above what we may give, and users whom we may not become."""
+    told: Dict[Tuple[str, str], List[str]] = {}
+    for index, job in enumerate(jobs):
+        for name, problems in (("limits", _limit_problems), ("run_as", _owner_problems)):
+            value = job[name] if name in job else defaults.get(name)
+            if value is None:
+                continue
+            path: Path = ("jobs", index, name) if name in job else ("defaults", name)
+            key = (name, repr(value))
+            if key not in told:
+                told[key] = problems(value)
+            elif name not in job:
+                continue  # said once, of the defaults
+            for problem in told[key]:
+                report.error(path, "E161", problem)
+        if (job.get("run_as") or defaults.get("run_as")) and (job.get("outputs") or defaults.get("outputs")):
+            report.error(("jobs", index), "E162", "outputs cannot be told by a job with run_as: the file for them is "
+                         "in a folder that only the runner's user may enter")
+
+
+def _limit_problems(value: object) -> List[str]:
+    import os
+    import resource
+    if not isinstance(value, dict):
+        return []
+    problems = []
+    for name, kernel_name in (("open_files", "RLIMIT_NOFILE"), ("processes", "RLIMIT_NPROC"),
+                              ("file_size", "RLIMIT_FSIZE"), ("cpu_seconds", "RLIMIT_CPU")):
+        asked = Size.size_bytes(value[name]) if name in value else None
+        number = getattr(resource, kernel_name, None)
+        if asked is None or number is None:
+            continue
+        most = resource.getrlimit(number)[1]
+        if 0 <= most < asked and os.geteuid() != 0:
+            problems.append("%s: %d is more than this user may have here (%d)" % (name, asked, most))
+    nice = value.get("nice")
+    if isinstance(nice, (int, float)) and nice < 0 and os.geteuid() != 0:
+        problems.append("nice: only root may ask for less than 0, got %d" % nice)
+    if "memory" in value and not os.path.exists("/proc/self/statm"):
+        problems.append("memory: this system does not tell how much memory a process has (no /proc)")
+    return problems
+
+
+def _owner_problems(value: object) -> List[str]:
+    import os
+    text = str(value)
+    if owner_of(text) is None:
+        return ["this machine has no such user or group: %s" % quoted(text)]
+    if os.geteuid() != 0:
+        return ["only root can run a job as another user, and this is uid %d" % os.geteuid()]
+    return []

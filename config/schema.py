@@ -7,7 +7,7 @@ from config.items import ForEach
 from config.kinds import (
     MAX_POOL_SLOTS, Checks, Choice, Command, Condition, Declared, Duration, Either, Flag, Identifier, Integer,
     JobReference, Key, ListOf, Number, Object, Outputs, Pools, Signal, Switches, Table, Text, VariableName, Variables)
-from config.limits import SizeLimit
+from config.limits import LIMITS, RunAs, Umask
 from config.upkeep import DeadlineTime, Destination, Size, Subject
 
 __all__ = ["CHECK", "DATABASE", "DEFAULTS", "DEFAULT_OF_JOB_KEY", "DEPENDENCY", "FILE", "INHERITED_BY_DEFAULT", "JOB",
@@ -100,12 +100,6 @@ RETENTION = Table("retention", (
     Key("bytes", Size(), 10 << 30, 'how much output is kept: bytes, or text such as "10GiB"', new=True),
 ))
 
-LIMITS = Table("limits", (
-    Key("output", SizeLimit(may_be_none=True), 1 << 30,
-        "how much it may write to its standard output and standard error together; \"none\" = as much as it likes",
-        new=True),
-))
-
 #: The object in ``pre_checks`` and ``post_checks``; which parameters there are, each check says itself.
 CHECK = Table("check", (
     Key("name", _LINE, None, "name of the check", required=True),
@@ -163,8 +157,6 @@ JOB = Table("job", (
     Key("allow_failure", Flag(), False, "its failure neither fails the run nor blocks what depends on it", new=True),
     Key("rerun_if_lost", Flag(), False,
         "whether an attempt whose outcome nobody knows may be run again", new=True),
-    Key("limits", Object(LIMITS), {}, "what the job may use; one that passes a limit is stopped and has FAILED",
-        new=True, example={"output": "100M"}),
     Key("leave_running", Flag(), False, "processes that the job leaves behind may live on", new=True),
     Key("run_if", Condition(), None,
         "what must hold for the job to run, else it is SKIPPED: {env, equals or matches}, {param, equals or matches}, "
@@ -187,6 +179,12 @@ JOB = Table("job", (
     Key("products", _PATHS, [],
         "paths or patterns of what it makes; one that a success has not made is a warning in the log", new=True,
         example=["report.txt"]),
+    Key("limits", Object(LIMITS), None, "what an attempt may use", new=True, default_text="output: 1 GiB",
+        example={"cpu_seconds": 3600, "memory": "2G", "nice": 10}),
+    Key("umask", Umask(), None, "permissions that the files which it makes do not get", new=True,
+        default_text="the runner's own", example="027"),
+    Key("run_as", RunAs(), None, "whom it runs as: user, or user:group; for root", new=True,
+        default_text="the runner's own user", example="nobody"),
     Key("stdin", Either(_PATH, Object(STDIN, 'an object such as {"text": ...}')), None,
         "file for standard input, or {text}", new=True, default_text="/dev/null", example={"text": "yes\n"}),
     Key("deadline", DeadlineTime(), None,
@@ -292,5 +290,4 @@ DEFAULT_OF_JOB_KEY = {
 }
 
 #: All tables, as the JSON Schema and the reference page list them.
-TABLES = (FILE, JOB, DEFAULTS, DEPENDENCY, STDIN, DATABASE, PARAMETER, PLUGIN, NOTIFICATION, RETENTION,
-          LIMITS)
+TABLES = (FILE, JOB, DEFAULTS, DEPENDENCY, STDIN, LIMITS, DATABASE, PARAMETER, PLUGIN, NOTIFICATION, RETENTION)

@@ -38,6 +38,9 @@ def check(top: _Raw, jobs: _Jobs, defaults: _Raw, names: Set[str], folder: str, 
     if not names.isdisjoint(_LOOKED_AT):
         for index, job in enumerate(jobs):
             surroundings.check_job(job, ("jobs", index), folders)
+    if not names.isdisjoint(("limits", "run_as")):
+        from config.limits import check_limits
+        check_limits(jobs, defaults, report)
     if "command" in names:
         surroundings.check_programs(jobs, names, folders)
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttemptOutcome", "AttemptRecord", "Check", "Dependency", "EventRecord", "FAILURE_STATUSES", "FINAL_STATUSES",
-    "Deadline", "Job", "JobRecord", "JobResult", "JobStatus", "MailServer", "NOTIFY_ON", "NotificationRule",
-    "OverlapPolicy", "Pipeline", "Plugin", "Retention", "RetryPolicy", "RunRecord", "RunStatus", "StopReason",
+    "Deadline", "Job", "JobRecord", "JobResult", "JobStatus", "Limits", "MailServer", "NOTIFY_ON", "NotificationRule",
+    "OverlapPolicy", "Owner", "Pipeline", "Plugin", "Retention", "RetryPolicy", "RunRecord", "RunStatus", "StopReason",
     "UNLIMITED_BYTES", "When",
 ]
 
@@ -96,6 +96,7 @@ class StopReason:
     RUN_TIMEOUT = "run_timeout"
     CANCEL = "cancel"
     OUTPUT_LIMIT = "output_limit"
+    MEMORY_LIMIT = "memory_limit"
 
 
 def _require(condition: bool, what: str) -> None:
@@ -232,6 +233,36 @@ class Retention:
         _require(self.runs >= 1 and self.age_s > 0 and self.size_bytes >= 0, "retention %r" % (self,))
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What one attempt may use; None = as much as the runner itself."""
+
+    cpu_seconds: Optional[int] = None
+    #: Of the whole tree.
+    memory_bytes: Optional[int] = None
+    open_files: Optional[int] = None
+    file_size_bytes: Optional[int] = None
+    processes: Optional[int] = None
+    #: Added to the runner's own niceness.
+    nice: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        bounds = (self.cpu_seconds, self.memory_bytes, self.open_files, self.file_size_bytes, self.processes)
+        _require(all(bound is None or bound >= 0 for bound in bounds), "limits %r" % (self,))
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The user that a job runs as."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: Tuple[int, ...]
+    home: str
+    shell: str
+
+
 @dataclass
 class Job:
     """One job, ready to run: defaults filled in, variables expanded, paths absolute."""
@@ -261,6 +292,11 @@ class Job:
     post_checks: Tuple[Check, ...] = ()
     #: How much may be written to both streams together.
     output_limit_bytes: int = 1 << 30
+    limits: Optional[Limits] = None
+    #: What the files that it makes are not to be; None = as the runner's.
+    umask: Optional[int] = None
+    #: Whom it runs as; None = who runs us.
+    run_as: Optional[Owner] = None
     #: Exit codes by which the job says that there was nothing to do.
     skip_exit_codes: FrozenSet[int] = frozenset()
     #: What must hold for the job to run (``jobs.checks.conditions``); None = nothing.

@@ -15,7 +15,7 @@ from config.schema import CHECK, DEFAULTS, JOB, TABLES  # noqa: E402
 
 PAGE = os.path.join(ROOT, "docs", "configuration.md")
 TITLES = {"defaults": "defaults", "file": "The file", "job": "A job",
-          "dependency": "A dependency", "check": "A check", "stdin": "Standard input",
+          "dependency": "A dependency", "check": "A check", "stdin": "Standard input", "limits": "Limits",
           "database": "The database", "parameter": "A parameter", "plugin": "A plugin",
           "notification": "A notification", "retention": "Retention",
           "limits": "Limits"}

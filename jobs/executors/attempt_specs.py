@@ -4,12 +4,16 @@ What cannot be given to the operating system (a NUL, half a character, too many 
 keeper tells at the attempt's turn, so that one impossible command is one failed job and nothing else.
 """
 import os
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple, Union
 
 from jobs.command import HARMLESS_WORDS, encoded, program_on_path, shell_arguments, split_simple
 from jobs.keeper import verdict
 from jobs.keeper.nursery import AttemptSpec
+from jobs.models import Job, Limits
 from jobs.ports import AttemptStart
+
+if TYPE_CHECKING:
+    from jobs.keeper.bounds import Asked
 
 __all__ = ["SpecMaker"]
 
@@ -72,7 +76,7 @@ class SpecMaker:
             start.stderr_name, start.timeout_s, start.timeout_reason,
             "%s after %s" % (start.timeout_reason.replace("_", " "), verdict.limit_text(start.timeout_s)),
             job.stop_signal, job.stop_grace_s, tuple(job.success_exit_codes), start.decides_alone,
-            job.output_limit_bytes, job.leave_running)
+            job.output_limit_bytes, job.leave_running, _bounds(job, folder))
 
     def _words(self, command: Union[str, Tuple[str, ...]], path: str) -> Tuple[Sequence[str], bool]:
         """The argument vector of a command, and whether a shell runs it."""
@@ -88,6 +92,17 @@ class SpecMaker:
         if known is None:
             known = self._known_programs[(name, path)] = program_on_path(name, path) is not None
         return known
+
+
+def _bounds(job: Job, folder: bytes) -> "Optional[Asked]":
+    """What the attempt may not pass, as it travels; None for most."""
+    if job.limits is None and job.umask is None and job.run_as is None:
+        return None
+    limits = job.limits or Limits()
+    asked = (("cpu_seconds", limits.cpu_seconds), ("memory", limits.memory_bytes), ("open_files", limits.open_files),
+             ("file_size", limits.file_size_bytes), ("processes", limits.processes))
+    owner = None if job.run_as is None else (job.run_as.uid, job.run_as.gid, job.run_as.groups)
+    return {name: value for name, value in asked if value is not None}, limits.nice, job.umask, owner, folder
 
 
 def _variable(name: str) -> bytes:

@@ -14,12 +14,13 @@ from typing import List, Optional, Sequence, Tuple
 
 from jobs import keeper, system
 from jobs.exceptions import InternalError
-from jobs.keeper import loop, messages, nursery, processes, record, spawn, verdict
+from jobs.keeper import bounds, loop, messages, nursery, processes, record, spawn, verdict
 
 __all__ = ["Launcher"]
 
 #: In an order in which each finds what it imports.
-_MODULES: Tuple[ModuleType, ...] = (system, keeper, messages, verdict, record, processes, spawn, nursery, loop)
+_MODULES: Tuple[ModuleType, ...] = (system, keeper, messages, verdict, record, processes, spawn, bounds, nursery,
+                                    loop)
 _F_SETPIPE_SZ = 1031
 _PIPE_BYTES = 1 << 18
 #: Reads the code from the pipe, makes the modules of it, and runs the loop.

@@ -22,6 +22,7 @@ import time
 
 from jobs import system
 from jobs.keeper import processes, verdict
+from jobs.keeper.bounds import Bounds, memory_of
 from jobs.keeper.spawn import SHORTAGES, Refused, Shortage, shown
 from jobs.system import signal
 
@@ -29,6 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
     from resource import struct_rusage
+    from jobs.keeper.bounds import Asked
     from jobs.keeper.processes import ProcessStat
     from jobs.keeper.record import Facts, RecordWriter
     from jobs.keeper.spawn import Environment, Spawner
@@ -44,6 +46,8 @@ _SIGKILL, _SIGCONT = int(signal.SIGKILL), int(signal.SIGCONT)
 _SIZES_EVERY_S, _SIZES_EVERY_LEAST_S, _FLOOD_BYTES_A_S = 1.0, 0.05, 2.0 * (1 << 30)
 #: What is being stopped may write so much beyond its limit in its grace; then it is KILL.
 _LAST_WORDS_BYTES = 16 << 20
+#: How often the memory of a tree with a bound is looked at; when first.
+_MEMORY_EVERY_S, _FIRST_MEMORY_S = 0.25, 0.1
 #: Between two rounds of KILL.
 _ROUND_S, _ROUND_MOST_S = 0.001, 0.05
 #: How often a tree without its leader is looked at while it has its grace; its ends wake us as well.
@@ -56,7 +60,7 @@ _ANY_CHILD = (getattr(os, "P_ALL", 0), 0)
 
 _SPEC_FIELDS = ("token", "argv", "via_shell", "refusal", "environment", "folder", "stdin_path", "stdin_text",
                 "stdout_name", "stderr_name", "timeout_s", "timeout_reason", "timeout_text", "stop_signal", "grace_s",
-                "success_codes", "decides_alone", "output_limit", "leave_running")
+                "success_codes", "decides_alone", "output_limit", "leave_running", "bounds")
 
 
 class AttemptSpec:
@@ -69,7 +73,7 @@ class AttemptSpec:
                  stdin_path: bytes, stdin_text: "Optional[bytes]", stdout_name: str, stderr_name: str,
                  timeout_s: float, timeout_reason: str, timeout_text: str, stop_signal: int, grace_s: float,
                  success_codes: "Tuple[int, ...]", decides_alone: bool, output_limit: int,
-                 leave_running: bool) -> None:
+                 leave_running: bool, bounds: "Optional[Asked]" = None) -> None:
         self.token = token
         #: Empty for a command that says nothing: it succeeds without a process.
         self.argv = argv
@@ -93,6 +97,8 @@ class AttemptSpec:
         self.decides_alone = decides_alone
         self.output_limit = output_limit
         self.leave_running = leave_running
+        #: Limits, niceness, umask and owner; None where it asks for nothing of the kind.
+        self.bounds = bounds
 
     def as_tuple(self) -> "Tuple[object, ...]":
         """The fields in the order of the constructor."""
@@ -104,7 +110,7 @@ class Attempt:
 
     __slots__ = ("spec", "pid", "pid_start", "started_at", "started_mono", "ended_at", "ended_mono", "status", "cpu_s",
                  "max_rss_bytes", "has_leader", "stop_reason", "stop_text", "stopping", "killing", "kill_at",
-                 "give_up_at", "round_s", "wake_at", "sizes_at", "seen", "killed", "survivors",
+                 "give_up_at", "round_s", "wake_at", "sizes_at", "bounds", "memory_at", "seen", "killed", "survivors",
                  "lives_on")
 
     def __init__(self, spec: AttemptSpec, pid: int, pid_start: int, started_at: float, started_mono: float) -> None:
@@ -132,6 +138,11 @@ class Attempt:
         self.give_up_at = _NEVER
         self.round_s = _ROUND_S
         self.sizes_at = started_mono + _pause_s(spec.output_limit)
+        self.bounds = None if spec.bounds is None else Bounds(spec.bounds)
+        #: When the memory of its tree is looked at.
+        self.memory_at = _NEVER
+        if self.bounds is not None and self.bounds.memory_bytes:
+            self.memory_at = started_mono + _FIRST_MEMORY_S
         #: Processes of the tree that were seen, by pid and start time.
         self.seen: "Set[Birth]" = set()
         self.killed: "Set[Birth]" = set()
@@ -143,7 +154,7 @@ class Attempt:
         """Work out when ``tick`` has to look at it again."""
         if self.stopping:
             return
-        self.wake_at = min(self.started_mono + self.spec.timeout_s, self.sizes_at)
+        self.wake_at = min(self.started_mono + self.spec.timeout_s, self.sizes_at, self.memory_at)
 
 
 def _pause_s(room_bytes: int) -> float:
@@ -152,7 +163,7 @@ def _pause_s(room_bytes: int) -> float:
 
 
 def _output_text(spec: AttemptSpec) -> str:
-    return "output passed %s" % verdict.bytes_text(spec.output_limit)
+    return "output passed %s (limits.output)" % verdict.bytes_text(spec.output_limit)
 
 
 class _Stray:
@@ -438,7 +449,8 @@ class Nursery:
         environment.update(spec.environment)
         environment[processes.MARK] = spec.token.encode("utf-8", "surrogateescape")
         before = processes.boot_time_s()
-        pid = self._spawner.start(spec.argv, environment, streams, self._allow_shell)
+        pid = self._spawner.start(spec.argv, environment, streams, self._allow_shell,
+                                  None if spec.bounds is None else Bounds(spec.bounds).spawn)
         after = processes.boot_time_s()
         return pid, self._start_of(pid, int(before * self._ticks_a_second), int(after * self._ticks_a_second))
 
@@ -552,8 +564,11 @@ class Nursery:
         spec = attempt.spec
         if now >= attempt.started_mono + spec.timeout_s:
             self.stop(spec.token, spec.timeout_reason, text=spec.timeout_text)
-        elif now >= attempt.sizes_at:
-            self._check_sizes(attempt, now)
+        else:
+            if now >= attempt.sizes_at:
+                self._check_sizes(attempt, now)
+            if now >= attempt.memory_at and not attempt.stopping:
+                self._check_memory(attempt, now)
         attempt.plan_wake()
 
     def _check_sizes(self, attempt: Attempt, now: float) -> None:
@@ -578,6 +593,35 @@ class Nursery:
         if spec.stderr_name != spec.stdout_name:
             size += self._size_of(spec.stderr_name)
         return size
+
+    def _check_memory(self, attempt: Attempt, now: float) -> None:
+        """End a tree that has more memory than it may: at once, since it takes more while it is asked."""
+        assert attempt.bounds is not None
+        limit = attempt.bounds.memory_bytes
+        size = memory_of(self._survey(attempt), limit)
+        attempt.memory_at = time.monotonic() + _MEMORY_EVERY_S
+        if size > limit:
+            self.stop(attempt.spec.token, "memory_limit", True, "it had %s of memory, %s are allowed (limits.memory)" % (
+                verdict.bytes_text(size), verdict.bytes_text(limit)))
+
+    def _cut_output(self, spec: AttemptSpec) -> None:
+        """Keep no more than the cap of what a flood wrote until it was gone; of two files, first the longer is cut."""
+        names = [spec.stdout_name] if spec.stderr_name == spec.stdout_name else [spec.stdout_name, spec.stderr_name]
+        sizes = sorted((self._size_of(name), name) for name in names)
+        room = spec.output_limit
+        for place, (size, name) in enumerate(sizes):
+            share = room if place == len(sizes) - 1 else room // 2
+            kept = min(size, share)
+            room -= kept
+            if size > kept:
+                try:
+                    fd = system.open_file(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._output_fd)
+                    try:
+                        os.ftruncate(fd, kept)
+                    finally:
+                        system.close(fd)
+                except OSError as error:
+                    self._notice("warning", "%s could not be cut: %s" % (name, os.strerror(error.errno or 0)), None)
 
     def _size_of(self, name: str) -> int:
         try:
@@ -651,6 +695,10 @@ class Nursery:
         status, exit_code, ended_by, reason = verdict.judge(
             attempt.status, spec.success_codes, attempt.stop_reason, attempt.stop_text, spec.via_shell,
             lives_on=attempt.lives_on)
+        if status == "FAILED" and not attempt.stop_reason and attempt.bounds is not None and attempt.status is not None:
+            reason = attempt.bounds.ended_by(attempt.status) or reason
+        if attempt.stop_reason == "output_limit":
+            self._cut_output(spec)
         if attempt.survivors:
             reason += "; could not be ended: " + ", ".join(attempt.survivors)
         facts = (spec.token, status, exit_code, ended_by, reason, attempt.stop_reason, attempt.started_at,

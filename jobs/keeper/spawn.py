@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Environment = Dict[bytes, bytes]
     Method = Callable[[bytes, Sequence[bytes], Environment, Sequence[int]], int]
 
-__all__ = ["Refused", "SHELL", "SHORTAGES", "Shortage", "Spawner", "shown"]
+__all__ = ["BoundRefused", "Refused", "SHELL", "SHORTAGES", "Shortage", "Spawner", "shown"]
 
 SHELL = b"/bin/sh"
 #: The system is short of something for the moment: no fault of the job.
@@ -36,6 +36,13 @@ class Refused(Exception):
         super().__init__(reason)
         self.exit_code = exit_code
         self.reason = reason
+
+
+class BoundRefused(Refused):
+    """A bound of the attempt cannot be set; says which, and why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(None, reason)
 
 
 class Shortage(Exception):
@@ -63,31 +70,33 @@ class Spawner:
         self._method: "Optional[Method]" = None
 
     def start(self, argv: "Sequence[bytes]", environment: "Environment", streams: "Sequence[int]",
-              allow_shell: bool = True) -> int:
+              allow_shell: bool = True, method: "Optional[Method]" = None) -> int:
         """Start a program in the current folder.
 
         :param argv: the program, by name or by path, and its arguments
         :param streams: descriptors that become 0, 1, 2; as many as are given, the others stay as they are
         :param allow_shell: whether a script without a first line may be given to ``/bin/sh``
+        :param method: how to start it, where it is not to be started as all others are
         :returns: its pid
         :raises Refused: where it cannot be executed
         :raises Shortage: where the system is short of something
         """
+        spawn = self.spawn if method is None else method
         name = argv[0]
         path = environment.get(b"PATH", os.defpath.encode())
         program = name if b"/" in name else self._look_up(name, path)
         try:
             try:
-                return self.spawn(program, argv, environment, streams)
+                return spawn(program, argv, environment, streams)
             except FileNotFoundError:
                 if self._found.pop((path, name), None) is None:
                     raise
                 program = self._look_up(name, path)
-                return self.spawn(program, argv, environment, streams)
+                return spawn(program, argv, environment, streams)
         except OSError as error:
             if error.errno == errno.ENOEXEC and allow_shell:
                 script = b"./" + program if program.startswith(b"-") else program
-                return self._spawn_by_shell([SHELL, script] + list(argv[1:]), environment, streams)
+                return self._spawn_by_shell([SHELL, script] + list(argv[1:]), environment, streams, spawn)
             raise self._translated(error, program)
         except ValueError as error:
             raise Refused(126, "%s cannot be executed: %s" % (shown(name), error))
@@ -110,9 +119,10 @@ class Spawner:
             self._method = _by_subprocess
         return self._method(program, argv, environment, streams)
 
-    def _spawn_by_shell(self, argv: "Sequence[bytes]", environment: "Environment", streams: "Sequence[int]") -> int:
+    def _spawn_by_shell(self, argv: "Sequence[bytes]", environment: "Environment", streams: "Sequence[int]",
+                        spawn: "Method") -> int:
         try:
-            return self.spawn(SHELL, argv, environment, streams)
+            return spawn(SHELL, argv, environment, streams)
         except OSError as error:
             raise self._translated(error, SHELL)
 

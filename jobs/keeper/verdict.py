@@ -13,9 +13,10 @@ __all__ = ["bytes_text", "judge", "limit_text", "signal_name"]
 
 #: Why we stopped it: the status it then has.
 _STOP_STATUSES = {"timeout": "TIMEOUT", "total_timeout": "TIMEOUT", "run_timeout": "TIMEOUT", "cancel": "CANCELLED",
-                  "output_limit": "FAILED"}
+                  "output_limit": "FAILED", "memory_limit": "FAILED"}
 _STOP_TEXTS = {"timeout": "timeout", "total_timeout": "total timeout", "run_timeout": "run timeout",
-               "cancel": "cancelled", "output_limit": "too much output"}
+               "cancel": "cancelled", "output_limit": "too much output",
+               "memory_limit": "too much memory"}
 _SIGNAL_NAMES: "Dict[int, str]" = {}
 
 

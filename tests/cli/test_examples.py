@@ -75,7 +75,7 @@ def orders_of(folder: Path) -> List[Tuple[str, str, str, int]]:
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {
         "nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters", "fan_out",
-        "sub_pipelines", "up_to_date"}
+        "sub_pipelines", "up_to_date", "limits"}
     for folder in EXAMPLES.iterdir():
         assert (folder / (folder.name + ".json")).is_file()
 
@@ -254,3 +254,15 @@ def wait_for_text(path: Path, words: str = "\n") -> str:
             return path.read_text(encoding="utf-8")
         time.sleep(0.02)
     raise AssertionError("%s: waited in vain" % path)
+
+
+def test_limits(tmp_path: Path) -> None:
+    example = Example("limits", tmp_path)
+    document = example.run(0)
+    assert statuses(document) == {"modest": "SUCCESS", "endless_log": "FAILED", "endless_loop": "FAILED", "done": "SUCCESS"}
+    reasons = {job["job_id"]: job["reason"] for job in document["jobs"]}
+    assert reasons["endless_log"] == "output passed 10.0 MiB (limits.output)"
+    assert reasons["endless_loop"] == "it used its 1 s of processor time (limits.cpu_seconds)"
+    lines = example.output(document, "modest").split("\n")
+    assert lines[0] in ("077", "0077") and lines[1] == "256" and lines[3].startswith("-rw-------")
+    assert example.output(document, "endless_log") == "y\n" * (5 << 20)

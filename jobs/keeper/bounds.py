@@ -1,0 +1,181 @@
+"""What an attempt may not pass: set by the child for itself, between fork and exec; memory is watched from outside.
+
+A child with bounds is forked, which costs a fraction of a millisecond in a process as small as the keeper; all others
+are spawned as ever. What goes wrong before the exec comes back through a pipe that the exec closes.
+"""
+import errno
+import os
+
+from jobs.keeper.spawn import BoundRefused
+from jobs.keeper.verdict import bytes_text
+from jobs.system import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Dict, List, Optional, Sequence, Tuple
+    from jobs.keeper.processes import ProcessStat
+    from jobs.keeper.spawn import Environment
+    # Limits by the names of the configuration, niceness to add, umask, (uid, gid, groups), folder. All but the first
+    # may be None. Plain values: they travel from the runner.
+    Asked = Tuple[Dict[str, int], Optional[int], Optional[int], Optional[Tuple[int, int, Tuple[int, ...]]], bytes]
+
+__all__ = ["Bounds", "memory_of"]
+
+#: Between SIGXCPU, which a program may take, and the KILL that follows it.
+_CPU_GRACE_S = 5
+#: Name in the configuration: name of the kernel's limit.
+_KERNEL_LIMITS = (("cpu_seconds", "RLIMIT_CPU"), ("open_files", "RLIMIT_NOFILE"), ("file_size", "RLIMIT_FSIZE"),
+                  ("processes", "RLIMIT_NPROC"))
+_IGNORED_BY_PYTHON = ("SIGPIPE", "SIGXFSZ", "SIGXFZ")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class Bounds:
+    """The bounds of one attempt.
+
+    :param asked: as they travel from the runner
+    """
+
+    __slots__ = ("_limits", "_nice", "_umask", "_owner", "_folder", "memory_bytes")
+
+    def __init__(self, asked: "Asked") -> None:
+        limits, self._nice, self._umask, self._owner, self._folder = asked
+        self._limits = limits
+        #: Most bytes of memory of the whole tree; 0 = no such bound.
+        self.memory_bytes = limits.get("memory", 0)
+
+    def spawn(self, program: bytes, argv: "Sequence[bytes]", environment: "Environment",
+              streams: "Sequence[int]") -> int:
+        """Start a program in a session of its own, within these bounds.
+
+        :raises OSError: as ``execve`` and ``fork`` would
+        :raises BoundRefused: where one of them cannot be set
+        """
+        for text in [program] + list(argv) + [name + b"=" + value for name, value in environment.items()]:
+            if b"\0" in text:
+                raise ValueError("embedded null byte")
+        import resource  # before the fork: the child imports nothing
+        setrlimit: "Callable[[int, Tuple[int, int]], None]" = resource.setrlimit
+        limits = self._kernel_limits()
+        told, tell = os.pipe()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(told)
+            os.close(tell)
+            raise
+        if pid == 0:
+            self._become(program, argv, environment, streams, limits, setrlimit, tell)
+        os.close(tell)
+        try:
+            refusal = self._read(told)
+        finally:
+            os.close(told)
+        if refusal:
+            os.waitpid(pid, 0)
+            number, _, what = refusal.partition(b" ")
+            if what:
+                raise BoundRefused("%s: %s" % (what.decode("utf-8", "replace"), os.strerror(int(number))))
+            raise OSError(int(number), os.strerror(int(number)))
+        return pid
+
+    def _kernel_limits(self) -> "List[Tuple[str, int, Tuple[int, int]]]":
+        import resource
+        found = []
+        for name, kernel_name in _KERNEL_LIMITS:
+            value = self._limits.get(name)
+            number: "Optional[int]" = getattr(resource, kernel_name, None)
+            if value is None or number is None:
+                continue
+            highest = resource.getrlimit(number)[1]
+            hard = value + _CPU_GRACE_S if name == "cpu_seconds" else value
+            if 0 <= highest < hard and name == "cpu_seconds":
+                hard = max(value, highest)
+            found.append((name, number, (value, hard)))
+        return found
+
+    def _become(self, program: bytes, argv: "Sequence[bytes]", environment: "Environment", streams: "Sequence[int]",
+                limits: "List[Tuple[str, int, Tuple[int, int]]]", setrlimit: "Callable[[int, Tuple[int, int]], None]",
+                tell: int) -> None:
+        """The child: never returns."""
+        what = ""
+        try:
+            os.setsid()
+            if self._umask is not None:
+                os.umask(self._umask)
+            if self._nice is not None:
+                what = "limits.nice %d" % self._nice
+                os.nice(self._nice)
+            for target, source in enumerate(streams):
+                what = "stream %d" % target
+                if source != target:
+                    os.dup2(source, target)
+            for name, number, values in limits:
+                what = "limits.%s %d" % (name, values[0])
+                setrlimit(number, values)
+            if self._owner is not None:
+                what = "run_as"
+                uid, gid, groups = self._owner
+                os.setgroups(list(groups))
+                os.setgid(gid)
+                os.setuid(uid)
+                what = "working folder %s" % os.fsdecode(self._folder or b"/")
+                os.chdir(self._folder or b"/")
+            for signal_name in _IGNORED_BY_PYTHON:
+                if hasattr(signal, signal_name):
+                    signal.signal(getattr(signal, signal_name), signal.SIG_DFL)
+            what = ""
+            os.execve(program, list(argv), environment)
+        except (OSError, ValueError, OverflowError) as error:
+            # Above the hard limit, Python says ValueError.
+            number = error.errno if isinstance(error, OSError) else errno.EPERM
+            text = ("%d %s" % (number or errno.EINVAL, what)).rstrip(" ")
+            os.write(tell, text.encode("utf-8", "surrogateescape"))
+        finally:
+            os._exit(127)
+
+    @staticmethod
+    def _read(told: int) -> bytes:
+        data = b""
+        while True:
+            part = os.read(told, 4096)
+            if not part:
+                return data
+            data += part
+
+    def ended_by(self, wait_status: int) -> str:
+        """Which bound it ran into, by how it ended; "" where none. A shell tells of a signal by 128 and its number."""
+        number = os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status) else os.WEXITSTATUS(wait_status) - 128
+        if number == getattr(signal, "SIGXCPU", -1) and "cpu_seconds" in self._limits:
+            return "it used its %d s of processor time (limits.cpu_seconds)" % self._limits["cpu_seconds"]
+        if number == getattr(signal, "SIGXFSZ", -1) and "file_size" in self._limits:
+            return "a file passed %s (limits.file_size)" % bytes_text(self._limits["file_size"])
+        return ""
+
+
+def memory_of(tree: "Sequence[ProcessStat]", limit: int) -> int:
+    """Bytes of memory that a tree has, as far as it matters whether that is more than the limit.
+
+    What processes share is counted once where the sum of what each has resident is over the limit, and the kernel
+    tells (``smaps_rollup`` of Linux 4.14): a look that costs milliseconds for a large process.
+    """
+    resident = sum(_resident(stat.pid) for stat in tree)
+    if resident <= limit:
+        return resident
+    return min(resident, sum(_proportional(stat.pid) for stat in tree))
+
+
+def _resident(pid: int) -> int:
+    try:
+        with open("/proc/%d/statm" % pid, "rb") as statm:
+            return int(statm.read().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _proportional(pid: int) -> int:
+    try:
+        with open("/proc/%d/smaps_rollup" % pid, "rb") as rollup:
+            return sum(int(line.split()[1]) << 10 for line in rollup if line.startswith(b"Pss:"))
+    except (OSError, IndexError, ValueError):
+        return _resident(pid)
