@@ -63,7 +63,7 @@ LIMITS = Table("limits", (
         default_text="the runner's own", example=3600),
     Key("memory", SizeLimit(), None, "memory of its whole tree; it is killed when it has more", new=True,
         default_text="no limit", example="2G"),
-    Key("open_files", Integer(3, _MOST), None, "open files of each of its processes", new=True,
+    Key("open_files", Integer(4, _MOST), None, "open files of each of its processes", new=True,
         default_text="the runner's own", example=1024),
     Key("file_size", Size(), None, "size of each file that it writes, its standard output too", new=True, default_text="the runner's own",
         example="10G"),

@@ -17,8 +17,7 @@ PAGE = os.path.join(ROOT, "docs", "configuration.md")
 TITLES = {"defaults": "defaults", "file": "The file", "job": "A job",
           "dependency": "A dependency", "check": "A check", "stdin": "Standard input", "limits": "Limits",
           "database": "The database", "parameter": "A parameter", "plugin": "A plugin",
-          "notification": "A notification", "retention": "Retention",
-          "limits": "Limits"}
+          "notification": "A notification", "retention": "Retention"}
 HEAD = """# Configuration
 
 Made from the key tables (`python3 scripts/configuration_page.py`); a test fails where the page and the tables differ.

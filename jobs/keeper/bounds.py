@@ -126,7 +126,7 @@ class Bounds:
                     signal.signal(getattr(signal, signal_name), signal.SIG_DFL)
             what = ""
             os.execve(program, list(argv), environment)
-        except (OSError, ValueError, OverflowError) as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the parent has to hear of it
             # Above the hard limit, Python says ValueError.
             number = error.errno if isinstance(error, OSError) else errno.EPERM
             text = ("%d %s" % (number or errno.EINVAL, what)).rstrip(" ")
@@ -143,11 +143,14 @@ class Bounds:
                 return data
             data += part
 
-    def ended_by(self, wait_status: int) -> str:
+    def ended_by(self, wait_status: int, cpu_s: float) -> str:
         """Which bound it ran into, by how it ended; "" where none. A shell tells of a signal by 128 and its number."""
         number = os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status) else os.WEXITSTATUS(wait_status) - 128
-        if number == getattr(signal, "SIGXCPU", -1) and "cpu_seconds" in self._limits:
-            return "it used its %d s of processor time (limits.cpu_seconds)" % self._limits["cpu_seconds"]
+        seconds = self._limits.get("cpu_seconds")
+        # What ignores SIGXCPU is killed a little later.
+        if seconds is not None and (number == getattr(signal, "SIGXCPU", -1)
+                                    or number == signal.SIGKILL and cpu_s >= seconds + _CPU_GRACE_S - 1):
+            return "it used its %d s of processor time (limits.cpu_seconds)" % seconds
         if number == getattr(signal, "SIGXFSZ", -1) and "file_size" in self._limits:
             return "a file passed %s (limits.file_size)" % bytes_text(self._limits["file_size"])
         return ""

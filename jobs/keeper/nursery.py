@@ -598,11 +598,21 @@ class Nursery:
         """End a tree that has more memory than it may: at once, since it takes more while it is asked."""
         assert attempt.bounds is not None
         limit = attempt.bounds.memory_bytes
-        size = memory_of(self._survey(attempt), limit)
+        size = memory_of(self._known_tree(attempt), limit)
         attempt.memory_at = time.monotonic() + _MEMORY_EVERY_S
         if size > limit:
             self.stop(attempt.spec.token, "memory_limit", True, "it had %s of memory, %s are allowed (limits.memory)" % (
                 verdict.bytes_text(size), verdict.bytes_text(limit)))
+
+    def _known_tree(self, attempt: Attempt) -> "List[ProcessStat]":
+        """What belongs to an attempt. All is surveyed only where something came to us that nobody has looked at."""
+        if not self._owns_children or self._children.count() != len(self._leaders) + len(self._strays):
+            self._survey()
+        tree = self._tree(attempt.pid) if attempt.has_leader else []
+        for stray in self._strays.values():
+            if stray.attempts == {attempt}:
+                tree += self._tree(stray.pid)
+        return tree
 
     def _cut_output(self, spec: AttemptSpec) -> None:
         """Keep no more than the cap of what a flood wrote until it was gone; of two files, first the longer is cut."""
@@ -696,7 +706,7 @@ class Nursery:
             attempt.status, spec.success_codes, attempt.stop_reason, attempt.stop_text, spec.via_shell,
             lives_on=attempt.lives_on)
         if status == "FAILED" and not attempt.stop_reason and attempt.bounds is not None and attempt.status is not None:
-            reason = attempt.bounds.ended_by(attempt.status) or reason
+            reason = attempt.bounds.ended_by(attempt.status, attempt.cpu_s or 0.0) or reason
         if attempt.stop_reason == "output_limit":
             self._cut_output(spec)
         if attempt.survivors:

@@ -63,6 +63,12 @@ def test_processor_time(case: Case, command: object) -> None:
     assert outcome.reason == "it used its 1 s of processor time (limits.cpu_seconds)"
 
 
+def test_who_ignores_the_signal_is_killed_with_the_same_reason(case: Case) -> None:
+    outcome = case.run("trap '' XCPU; while :; do :; done", limits=Limits(cpu_seconds=1))
+    assert (outcome.status, outcome.signal) == (JobStatus.FAILED, "SIGKILL")
+    assert outcome.reason == "it used its 1 s of processor time (limits.cpu_seconds)"
+
+
 def test_the_size_of_a_file(case: Case, tmp_path: Path) -> None:
     outcome = case.run("head -c 3000000 /dev/zero > big", limits=Limits(file_size_bytes=1 << 20))
     assert (outcome.status, outcome.reason) == (JobStatus.FAILED, "a file passed 1.0 MiB (limits.file_size)")

@@ -63,7 +63,7 @@ def test_those_of_the_job_replace_those_of_defaults(load: Load) -> None:
     ({"limits": {"memry": "1G"}}, "E108 jobs[0].limits.memry"),
     ({"limits": {"cpu_seconds": 0}}, "E105 jobs[0].limits.cpu_seconds"),
     ({"limits": {"cpu_seconds": True}}, "E103 jobs[0].limits.cpu_seconds"),
-    ({"limits": {"open_files": 2}}, "E105 jobs[0].limits.open_files"),
+    ({"limits": {"open_files": 3}}, "E105 jobs[0].limits.open_files"),
     ({"limits": {"nice": 20}}, "E105 jobs[0].limits.nice"),
     ({"limits": {"output": -1}}, "E105 jobs[0].limits.output"),
     ({"umask": 27}, "E103 jobs[0].umask"),
