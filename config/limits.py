@@ -10,10 +10,11 @@ from jobs.sizes import SIZE_PATTERN
 if TYPE_CHECKING:
     from jobs.models import Owner
 
-__all__ = ["LIMITS", "NO_LIMIT", "OUTPUT_LIMIT_BYTES", "RunAs", "SizeLimit", "UMASK_PATTERN", "Umask", "check_limits", "owner_of", "umask_of"]
+__all__ = ["LIMITS", "NO_LIMIT", "OUTPUT_LIMIT_BYTES", "RunAs", "SizeLimit", "Umask", "check_limits", "owner_of",
+           "umask_of"]
 
-UMASK_PATTERN = "^0?[0-7]{1,3}$"
-_UMASK = re.compile(UMASK_PATTERN.replace("$", r"\Z"))
+_UMASK_PATTERN = "^0?[0-7]{1,3}$"
+_UMASK = re.compile(_UMASK_PATTERN.replace("$", r"\Z"))
 _MOST = 1 << 40
 #: What an attempt may write to its standard streams where nobody says anything.
 OUTPUT_LIMIT_BYTES = 1 << 30
@@ -65,15 +66,15 @@ LIMITS = Table("limits", (
         default_text="no limit", example="2G"),
     Key("open_files", Integer(4, _MOST), None, "open files of each of its processes", new=True,
         default_text="the runner's own", example=1024),
-    Key("file_size", Size(), None, "size of each file that it writes, its standard output too", new=True, default_text="the runner's own",
-        example="10G"),
+    Key("file_size", Size(), None, "size of each file that it writes, its standard output too", new=True,
+        default_text="the runner's own", example="10G"),
     Key("processes", Integer(1, _MOST), None, "processes and threads that its user may have in all", new=True,
         default_text="the runner's own", example=500),
     Key("nice", Integer(-20, 19), None, "niceness, added to the runner's own; below 0 is for root", new=True,
         default_text="0", example=10),
     Key("output", SizeLimit(may_be_none=True), OUTPUT_LIMIT_BYTES,
-        "what an attempt may write to standard output and error together; it is stopped when it has written more, and so "
-        "much is kept; \"none\" = as much as it likes", new=True),
+        "what an attempt may write to standard output and error together; it is stopped when it has written more, and "
+        "so much is kept; \"none\" = as much as it likes", new=True),
 ))
 
 
@@ -90,7 +91,7 @@ class Umask(Kind):
 
     def schema(self) -> Schema:
         """A string of octal digits."""
-        return {"type": "string", "pattern": UMASK_PATTERN}
+        return {"type": "string", "pattern": _UMASK_PATTERN}
 
 
 class RunAs(Text):

@@ -601,8 +601,9 @@ class Nursery:
         size = memory_of(self._known_tree(attempt), limit)
         attempt.memory_at = time.monotonic() + _MEMORY_EVERY_S
         if size > limit:
-            self.stop(attempt.spec.token, "memory_limit", True, "it had %s of memory, %s are allowed (limits.memory)" % (
-                verdict.bytes_text(size), verdict.bytes_text(limit)))
+            text = "it had %s of memory, %s are allowed (limits.memory)" % (
+                verdict.bytes_text(size), verdict.bytes_text(limit))
+            self.stop(attempt.spec.token, "memory_limit", True, text)
 
     def _known_tree(self, attempt: Attempt) -> "List[ProcessStat]":
         """What belongs to an attempt. All is surveyed only where something came to us that nobody has looked at."""
