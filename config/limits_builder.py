@@ -30,13 +30,11 @@ def output_limit_of(value: object) -> int:
     return UNLIMITED_BYTES if found is None else found
 
 
-def required_owner(value: object) -> Optional[Owner]:
-    """Whom a job runs as; None where its file does not say.
+def required_owner(value: object) -> Owner:
+    """Whom a job runs as.
 
     :raises ConfigurationError: where the user is not there (any more)
     """
-    if value is None:
-        return None
     found = owner_of(str(value))
     if found is None:
         raise ConfigurationError("run_as: this machine has no such user or group: %s" % value)

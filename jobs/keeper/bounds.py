@@ -128,8 +128,8 @@ class Bounds:
             os.execve(program, list(argv), environment)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the parent has to hear of it
             # Above the hard limit, Python says ValueError.
-            number = error.errno if isinstance(error, OSError) else errno.EPERM
-            text = ("%d %s" % (number or errno.EINVAL, what)).rstrip(" ")
+            code = error.errno if isinstance(error, OSError) else errno.EPERM
+            text = ("%d %s" % (code or errno.EINVAL, what)).rstrip(" ")
             os.write(tell, text.encode("utf-8", "surrogateescape"))
         finally:
             os._exit(127)
