@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from config.kinds import Integer, Key, Kind, Schema, Table, Text
 from config.problems import Path, Report, quoted, shown
+from config.rules import effective, place
 from config.upkeep import Size
 from jobs.sizes import SIZE_PATTERN
 
@@ -144,10 +145,10 @@ def check_limits(jobs: Sequence[Mapping[str, object]], defaults: Mapping[str, ob
     told: Dict[Tuple[str, str], List[str]] = {}
     for index, job in enumerate(jobs):
         for name, problems in (("limits", _limit_problems), ("run_as", _owner_problems)):
-            value = job[name] if name in job else defaults.get(name)
+            value = effective(job, defaults, name)
             if value is None:
                 continue
-            path: Path = ("jobs", index, name) if name in job else ("defaults", name)
+            path = place(job, name, ("jobs", index))
             key = (name, repr(value))
             if key not in told:
                 told[key] = problems(value)

@@ -12,11 +12,12 @@ def limits_of(value: object) -> Optional[Limits]:
     """The limits of a job as its file gives them; None where it gives none, or only that of its output."""
     if not isinstance(value, dict):
         return None
+    said: Mapping[str, object] = value
 
     def number(name: str) -> Optional[int]:
-        return Size.size_bytes(value[name]) if name in value else None
+        return Size.size_bytes(said[name]) if name in said else None
 
-    nice = value.get("nice")
+    nice = said.get("nice")
     found = Limits(number("cpu_seconds"), number("memory"), number("open_files"), number("file_size"),
                    number("processes"), int(nice) if isinstance(nice, (int, float)) else None)
     return None if found == Limits() else found
