@@ -261,7 +261,7 @@ def test_too_much_output_stops_a_job(case: Case) -> None:
     """A flood is stopped soon after its limit, and told as what it is."""
     outcome = case.run("yes", output_limit_bytes=1000000, stop_grace_s=1.0)
     assert (outcome.status, outcome.stop_reason) == (JobStatus.FAILED, "output_limit")
-    assert outcome.reason == "output passed 976.6 KiB"
+    assert outcome.reason == "output passed 976.6 KiB (limits.output)"
 
 
 # ---- order, slots, halts -------------------------------------------------------------------------------------------

@@ -128,7 +128,7 @@ BAD_JOB_KEYS = [
     ('"post_checks": [{"name": "check_file_exists", "params": {"path": "${X}"}}]',
      '4:66: warning W104 jobs[0].post_checks[0].params.path: nobody sets X, so ${X} stays as it is'),
     ('"timout": 5', '4:1: error E108 jobs[0].timout: unknown key; did you mean "timeout"?'),
-    ('"run_as": "x"', '4:1: error E108 jobs[0].run_as: unknown key; did you mean "run_if"?'),
+    ('"executor": "slurm"', '4:1: error E108 jobs[0].executor: unknown key'),
 ]
 
 
