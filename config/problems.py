@@ -62,6 +62,8 @@ CODES: Dict[str, str] = {
     "E156": "the key does not go with config, or has no place in a file that a job runs",
     "E157": "the configuration that a job is to run cannot be run",
     "E160": "the plugin cannot be used: no file, no Python, or it has no such check",
+    "E161": "a limit is above what this user may have, or it may not become the user of run_as",
+    "E162": "a job that runs as another user cannot tell outputs",
     "W101": "the program was not found",
     "W102": "the job can never run",
     "W103": "the timeout is longer than the one of the whole run",
