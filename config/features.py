@@ -11,6 +11,7 @@ __all__ = ["ALIASES", "FEATURES", "Features", "VARIABLE", "resolve_features"]
 
 #: The switches and their defaults. One is listed here from the day its module is there.
 FEATURES: Dict[str, bool] = {
+    "api_server": False,
     "history_retention": True,
     "metrics": True,
     "notifications": True,

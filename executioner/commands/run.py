@@ -11,6 +11,7 @@ from executioner.options import Arguments, CommandSpec, Option, did_you_mean, us
 from jobs.exceptions import EXIT_OK, ExecutionerError, InternalError, StorageError
 
 if TYPE_CHECKING:
+    from config.features import Features
     from config.pipeline import LoadResult
     from db.history import History
     from executioner.progress import Progress
@@ -76,15 +77,34 @@ def execute(arguments: Arguments, console: Console) -> int:
         return _rehearse(arguments, console, pipeline, prepare)
     text_log = log_format == "text" or (log_format is None and not pipeline.features.get("structured_logging", True))
     home = locate(arguments.one("home"), console.environ)
-    place = arguments.one("serve")
+    place = _place_to_serve(arguments, loaded.features, warnings)
     if place is None:
         return _run(arguments, console, home, pipeline, prepare, warnings, text_log)
     from executioner.beside import ServerBeside
-    from executioner.commands.serve import parse_place
-    parse_place(place, "--serve")
     home.create()
-    with ServerBeside(home, place):
+    with ServerBeside(home, place, console.err.is_terminal and not arguments.flag("quiet")):
         return _run(arguments, console, home, pipeline, prepare, warnings, text_log)
+
+
+def _place_to_serve(arguments: Arguments, features: "Features", warnings: List[str]) -> Optional[str]:
+    """Where the server beside the run listens; None = there is none.
+
+    ``--serve`` asks for one and says where, the switch ``api_server`` asks for one at the usual place. Somebody who
+    switched it off has the last word, and a warning of the run says so.
+    """
+    place = arguments.one("serve")
+    if place is None and not features["api_server"]:
+        return None
+    from executioner.commands.serve import DEFAULT_PLACE, parse_place
+    if place is None:
+        return DEFAULT_PLACE
+    parse_place(place, "--serve")
+    source = features.sources["api_server"]
+    if source == "default" or features["api_server"]:
+        return place
+    warnings.append("--serve: nothing is served, as the feature api_server is switched off by %s" % (
+        "the file" if source == "file" else source))
+    return None
 
 
 def _file_system_warnings(arguments: Arguments, console: Console) -> List[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from api.service import Report
     from db.history import History
 
-__all__ = ["SPEC", "execute", "parse_place"]
+__all__ = ["DEFAULT_PLACE", "SPEC", "execute", "parse_place"]
 
 SPEC = CommandSpec(
     "", 0, 0,
@@ -31,6 +31,7 @@ SPEC = CommandSpec(
      ("executioner serve --listen 0.0.0.0:8443 --allow-host jobs.example.org --tls-cert c.pem --tls-key k.pem",
       "for others")))
 
+#: Where it listens where nothing is said.
 DEFAULT_PLACE = "127.0.0.1:8765"
 
 
@@ -48,7 +49,11 @@ def execute(arguments: Arguments, console: Console) -> int:
     report = _log(home)
     signals = StopSignals(console.origin.hup_ignored if console.origin is not None else False)
     try:
-        server = _server(home, console, host, port, arguments.many("allow_host"), tls, report, central)
+        try:
+            server = _server(home, console, host, port, arguments.many("allow_host"), tls, report, central)
+        except APIError as error:
+            report("ERROR", "api_failed", error.message, None)
+            raise
         scheme = "https" if tls is not None else "http"
         address = str(server.server_address[0])
         url = "%s://%s:%d/" % (scheme, "[%s]" % address if ":" in address else address, server.port)
