@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -402,3 +403,66 @@ def ask(url: str, path: str, token: str, status: int = 200, body: Any = None) ->
         found = error.read().decode()
         assert error.code == status, found
         return json.loads(found)
+
+
+def test_a_real_password_and_a_wrong_one(case: Case) -> None:
+    server = PostgreSQLServer.start()
+    try:
+        connection = server.connect()
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE ROLE locked LOGIN PASSWORD 'right-Word-1'")
+            cursor.execute("CREATE DATABASE locked OWNER locked")
+        connection.close()
+        server.stop()
+        with open(server.data + "/pg_hba.conf", "r+", encoding="utf-8") as rules:
+            kept = rules.read()
+            rules.seek(0)
+            rules.write("host all locked 127.0.0.1/32 scram-sha-256\n" + kept)
+        server.resume()
+        database = {"type": "postgresql", "host": "127.0.0.1", "port": server.port, "name": "locked",
+                    "user": "locked", "password_env": "LOCKED_PW"}
+        case.environ["LOCKED_PW"] = "wrong-Word-2"
+        case.jobs(*JOBS, database=database).run("run", "config.json").expect(code=1)
+        end_copiers(case.home)
+        told = case.run("db", "sync").expect(code=1)
+        assert "the server refuses the user" in told.err and "Word" not in told.err
+        case.environ["LOCKED_PW"] = "right-Word-1"
+        case.run("db", "sync").expect(code=0, err="")
+        assert len(case.run("runs", "--central", "--json").expect().json()) == 1
+        assert "Word" not in case.run("status", "--json").expect().out
+    finally:
+        server.remove()
+
+
+def test_ctrl_c_ends_a_copy_at_once(case: Case) -> None:
+    server = PostgreSQLServer.start()
+    try:
+        place = server.place()
+        write_runs(case.home, str(place), 2000, 4)
+        connection = server.connect()
+        child = subprocess.Popen(case.command("db", "sync"), cwd=case.folder, env=case.environ,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        wait_until(lambda: count(connection, place.schema) > 300)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=30)
+        assert child.returncode == 130 and b"Traceback" not in err
+        connection.close()
+        case.run("db", "sync").expect(code=0, err="")
+        assert_same_rows([case.home], server, place.schema)
+    finally:
+        server.remove()
+
+
+def test_a_wire_that_swallows_everything_does_not_hold_a_copy_for_ever(case: Case) -> None:
+    """The server accepts and never answers: the connection is given up."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        case.jobs({"id": "a", "command": "true"}, database={
+            "type": "postgresql", "host": "127.0.0.1", "port": silent.getsockname()[1], "name": "x", "user": "u"})
+        began = time.monotonic()
+        case.run("run", "config.json").expect(code=0, out="", err="")
+        assert time.monotonic() - began < 8
+        end_copiers(case.home)
+        assert "cannot be reached" in case.run("db", "sync").expect(code=1).err
+        assert time.monotonic() - began < 35
