@@ -26,8 +26,9 @@ MAX_POOL_SLOTS = 200
 ID_PATTERN = "^(?!\\.{1,2}$)[A-Za-z0-9_.:-]{1,128}$"
 NAME_PATTERN = "^[A-Za-z][A-Za-z0-9_]*$"
 ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-")
-_ID_STEP = re.compile(r"[^/\[\]]+(?:\[[^\[\]]*\])?")
-_MADE_ID = re.compile(r"[^/\[\]]+(?:\[[^\[\]]*\])?(?:/[^/\[\]]+(?:\[[^\[\]]*\])?)*\Z")
+#: Compiled when they are needed first: few files have such ids.
+_ID_STEP = r"[^/\[\]]+(?:\[[^\[\]]*\])?"
+_MADE_ID = r"[^/\[\]]+(?:\[[^\[\]]*\])?(?:/[^/\[\]]+(?:\[[^\[\]]*\])?)*\Z"
 _NAME_CHARACTERS = ID_CHARACTERS - frozenset(".:-")
 DURATION_PATTERN = ("(?=.)([0-9]+(\\.[0-9]+)?d)?([0-9]+(\\.[0-9]+)?h)?([0-9]+(\\.[0-9]+)?m)?"
                      "([0-9]+(\\.[0-9]+)?s?)?$")
@@ -221,8 +222,8 @@ def job_id_parts(text: str) -> List[str]:
     """The written ids of which the id of a made job consists, without items; empty where it is none."""
     if "[" not in text and "/" not in text:
         return [text]
-    found = _MADE_ID.match(text)
-    return [step.partition("[")[0] for step in _ID_STEP.findall(text)] if found else []
+    found = re.match(_MADE_ID, text)
+    return [step.partition("[")[0] for step in re.findall(_ID_STEP, text)] if found else []
 
 
 class VariableName(Kind):

@@ -15,7 +15,7 @@ __all__ = ["LIMITS", "NO_LIMIT", "OUTPUT_LIMIT_BYTES", "RunAs", "SizeLimit", "Um
            "umask_of"]
 
 _UMASK_PATTERN = "^0?[0-7]{1,3}$"
-_UMASK = re.compile(_UMASK_PATTERN.replace("$", r"\Z"))
+_UMASK = _UMASK_PATTERN.replace("$", r"\Z")
 _MOST = 1 << 40
 #: What an attempt may write to its standard streams where nobody says anything.
 OUTPUT_LIMIT_BYTES = 1 << 30
@@ -87,7 +87,7 @@ class Umask(Kind):
 
     def check_more(self, value: object, path: Path, report: Report) -> None:
         """Report a text that is none."""
-        if not _UMASK.match(str(value)):
+        if not re.match(_UMASK, str(value)):
             report.error(path, "E105", "must be %s, got %s" % (self.what, shown(value)))
 
     def schema(self) -> Schema:

@@ -18,14 +18,15 @@ _Raw = Mapping[str, object]
 #: What a subject may name in braces.
 SUBJECT_NAMES = ("application", "cause", "host", "jobs", "run_id", "status")
 _SCHEMES = ("mailto:", "http://", "https://", "command:")
-_CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])\Z")
-_ADDRESS = re.compile(r"[^\s,@<>\"()\[\]\\:;]+(@[^\s,@<>\"()\\;]+)?\Z")
-_HOST = re.compile(r"https?://[^\s/?#]+")
+#: Compiled when they are needed first: most files need none of them.
+_CLOCK = r"([01][0-9]|2[0-3]):([0-5][0-9])\Z"
+_ADDRESS = r"[^\s,@<>\"()\[\]\\:;]+(@[^\s,@<>\"()\\;]+)?\Z"
+_HOST = r"https?://[^\s/?#]+"
 
 
 def clock_minutes(value: object) -> Optional[int]:
     """Minutes after midnight of a time of day; None where it is none."""
-    match = _CLOCK.match(value) if isinstance(value, str) else None
+    match = re.match(_CLOCK, value) if isinstance(value, str) else None
     return int(match.group(1)) * 60 + int(match.group(2)) if match else None
 
 
@@ -99,7 +100,7 @@ class DeadlineTime(Kind):
     def check_more(self, value: object, path: Path, report: Report) -> None:
         """Report what is neither."""
         if isinstance(value, str) and ":" in value:
-            if not _CLOCK.match(value):
+            if not re.match(_CLOCK, value):
                 report.error(path, "E104", 'must be a time of day from "00:00" to "23:59", got %s' % shown(value))
         else:
             Duration(positive=True).check(value, path, report)
@@ -124,13 +125,13 @@ def destination_problem(text: str) -> Optional[str]:
         return "must begin with mailto:, https://, http:// or command:"
     if kind == "mailto":
         found = addresses(rest)
-        wrong = [one for one in found if not _ADDRESS.match(one)]
+        wrong = [one for one in found if not re.match(_ADDRESS, one)]
         if wrong:
             return "%s is no mail address" % shown(wrong[0])
         return None if found else "names no mail address"
     if kind == "command":
         return None if rest.strip() else "names no command"
-    return None if _HOST.match(text) and text.isprintable() and " " not in text else "is no web address"
+    return None if re.match(_HOST, text) and text.isprintable() and " " not in text else "is no web address"
 
 
 def upkeep_secrets(top: _Raw, variables: Mapping[str, str]) -> List[str]:
@@ -142,7 +143,7 @@ def upkeep_secrets(top: _Raw, variables: Mapping[str, str]) -> List[str]:
         found.append(expand(str(rule.get("secret", "")), variables)[0])
         for _, to in destinations(rule):
             expanded = expand(to, variables)[0]
-            host = _HOST.match(expanded)
+            host = re.match(_HOST, expanded)
             # As it is written in the file anybody may see it who sees the file.
             if host and "${" in to:
                 found.append(expanded[host.end():])
@@ -173,7 +174,7 @@ def check_upkeep(top: _Raw, variables: Mapping[str, str], report: Report) -> Non
         for name in missing:
             report.warning(("email_address",), "W104", "nobody sets %s, so ${%s} stays as it is" % (name, name))
         for one in [] if missing else addresses(expanded):
-            if not _ADDRESS.match(one):
+            if not re.match(_ADDRESS, one):
                 report.error(("email_address",), "E145", "%s is no mail address" % shown(one))
     elif not any(to.startswith("mailto:") or "${" in to
                  for rule in notification_rules(top) for _, to in destinations(rule)):

@@ -3,36 +3,24 @@
 The new run is linked to its parent. What the chain of runs has as SUCCESS is carried (or was marked so by somebody);
 what nobody knows the end of is run again only where the job says so, or the operator does.
 """
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Union
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Union
 
 from config.pipeline import LoadResult
 from db.history import History
 from db.truth import true_jobs, true_run
+from executioner.prepared import Prepared
 from jobs.engine import RunOutcome
-from jobs.events import JobEnded
 from jobs.exceptions import EXIT_OK, ConfigurationError
 from jobs.graph import NOT_SELECTED, SKIPPED_BY_OPTION, Graph, suggestion
 from jobs.group_ids import in_shell, named
 from jobs.models import FAILURE_STATUSES, JobRecord, JobStatus, Pipeline, RunRecord, RunStatus
 from jobs.scheduler import Given
 
-__all__ = ["Prepared", "ResumeOptions", "plan_lines", "prepare_resume", "settled_events"]
+__all__ = ["ResumeOptions", "plan_lines", "prepare_resume"]
 
 #: Why a job is not in this resume. Unlike ``NOT_SELECTED`` of a first run it binds no later resume.
 LEFT_OUT = "left out of this resume"
 _NOBODY_KNOWS = "nobody knows how it ended in run "
-
-
-class Prepared(NamedTuple):
-    """A run as it is about to be made."""
-
-    pipeline: Pipeline
-    graph: Graph
-    #: Jobs that are decided before anything starts, by position.
-    given: Dict[int, Given]
-    parent_run_id: Optional[int] = None
-    #: What jobs that are kept told others, by id.
-    outputs: Mapping[str, Dict[str, str]] = {}
 
 
 class ResumeOptions(NamedTuple):
@@ -212,9 +200,3 @@ def _kept(job: JobRecord, run: RunRecord) -> str:
 
 def _names(value: object) -> List[str]:
     return [str(one) for one in value] if isinstance(value, list) else []
-
-
-def settled_events(graph: Graph, given: Dict[int, Given], at: float) -> List[JobEnded]:
-    """The jobs that are decided before anything starts, as they stand in the commit that makes the run."""
-    return [JobEnded(position, graph.ids[position], one.status, one.reason, 0, at)
-            for position, one in sorted(given.items())]

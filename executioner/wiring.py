@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Type
 
 from db.history import History, NewRun, RunPlaces
 from executioner.home import Home, make_folders
-from executioner.resume import Prepared, settled_events
+from executioner.prepared import Prepared, settled_events
 from executioner_logging.events import EventLog
 from executioner_logging.record import Record
 from executioner_logging.writer import LogWriter

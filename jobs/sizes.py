@@ -7,7 +7,7 @@ __all__ = ["SIZE_PATTERN", "parse_size"]
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 #: As JSON Schema has it.
 SIZE_PATTERN = r"^([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([KMGT]?)(?:iB|B)?$"
-_SIZE = re.compile(SIZE_PATTERN.replace("$", r"\Z"))
+_SIZE = SIZE_PATTERN.replace("$", r"\Z")
 
 
 def parse_size(value: object) -> Optional[int]:
@@ -17,5 +17,5 @@ def parse_size(value: object) -> Optional[int]:
     """
     if isinstance(value, (int, float)):
         return int(value) if value == value and abs(value) < 1 << 62 else -1
-    match = _SIZE.match(value) if isinstance(value, str) else None
+    match = re.match(_SIZE, value) if isinstance(value, str) else None
     return int(float(match.group(1)) * _UNITS[match.group(2)]) if match else None

@@ -11,7 +11,6 @@ from db.figures import ApplicationFigures, application_figures, job_figures, tot
 from db.history import ApplicationSettings, History
 from db.tallies import BUCKETS_S, INFINITE
 from jobs.models import JobStatus, RunStatus
-from jobs.server_place import parse_place
 from monitoring.prometheus import Family, Labels, Sample, add_histogram, counter, gauge, histogram
 
 __all__ = ["MOST_APPLICATIONS", "MOST_JOBS", "MOST_JOB_SERIES", "families_of"]
@@ -146,6 +145,7 @@ def _central(history: History) -> List[Family]:
     copied = gauge("executioner_central_last_copy_timestamp_seconds", "When copying to the server worked last.")
     failing = gauge("executioner_central_failing", "Whether the last attempt to copy to the server failed.")
     for one in destinations(history.database):
+        from jobs.server_place import parse_place  # most homes have none
         labels = (("place", parse_place(one.place).shown),)
         waiting.samples.append(Sample(labels, float(one.waiting)))
         failing.samples.append(Sample(labels, float(bool(one.problem))))

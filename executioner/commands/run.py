@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from config.pipeline import LoadResult
     from db.history import History
     from executioner.progress import Progress
-    from executioner.resume import Prepared
+    from executioner.prepared import Prepared
     from executioner.wiring import Runner
     from jobs.engine import RunOutcome
     from jobs.graph import Graph
@@ -123,7 +123,7 @@ def _file_system_warnings(arguments: Arguments, console: Console) -> List[str]:
 
 def _preparation(arguments: Arguments, console: Console, pipeline: "Pipeline") -> "Preparation":
     """How it is decided what runs, once the history can be asked."""
-    from executioner.resume import Prepared
+    from executioner.prepared import Prepared
     from jobs.graph import Graph
 
     resumed = arguments.one("resume")
@@ -139,7 +139,8 @@ def _preparation(arguments: Arguments, console: Console, pipeline: "Pipeline") -
 
 def _resume(arguments: Arguments, console: Console, current: "Pipeline", run: str) -> "Preparation":
     from config.stored import changes, load_stored
-    from executioner.resume import Prepared, ResumeOptions, plan_lines, prepare_resume
+    from executioner.prepared import Prepared
+    from executioner.resume import ResumeOptions, plan_lines, prepare_resume
 
     options = ResumeOptions(run, arguments.flag("failed_only"), arguments.names("rerun_lost"),
                             arguments.flag("with_current_config"))
@@ -252,7 +253,7 @@ def _rehearse(arguments: Arguments, console: Console, pipeline: "Pipeline", prep
     """What would run, in the order in which it would start."""
     from executioner.rehearsal import rehearse
     from executioner.render import command_text, count_text, one_line, run_json_lines, table
-    from executioner.resume import Prepared
+    from executioner.prepared import Prepared
     from jobs.masking import Masker
 
     prepared = _prepared_to_look(arguments, console, pipeline, prepare)
@@ -287,7 +288,7 @@ def _prepared_to_look(arguments: Arguments, console: Console, pipeline: "Pipelin
                       prepare: "Preparation") -> "Union[Prepared, RunOutcome]":
     """What a run would do; nothing is settled and nothing written for it."""
     from db.history import History
-    from executioner.resume import Prepared
+    from executioner.prepared import Prepared
     from jobs.graph import Graph
 
     if not arguments.flag("resume"):

@@ -20,7 +20,8 @@ from simulate import (RecordingExecutor, SimulatedChecks, SimulatedJournal, Simu
 
 from db import truth
 from db.history import History, NewRun, RunPlaces
-from executioner.resume import Prepared, ResumeOptions, prepare_resume, settled_events
+from executioner.prepared import Prepared, settled_events
+from executioner.resume import ResumeOptions, prepare_resume
 from jobs.engine import Engine, RunOutcome
 from jobs.exceptions import StorageError
 from jobs.executors.simulated import SimulatedClock
