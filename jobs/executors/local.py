@@ -32,6 +32,8 @@ _KEEPER_DEATH_S = 5.0
 #: Keepers that died one after the other without having started anything.
 _DEATHS_IN_VAIN_MOST = 3
 _LONGEST_WAIT_S = 3600.0
+#: How long a shortage is waited for when nothing runs whose end could mend it: as long as a full disk.
+SHORTAGE_PATIENCE_S = 600.0
 
 
 class _Open:
@@ -81,6 +83,7 @@ class LocalExecutor:
         self._hup_ignored = hup_ignored
         self._open_files = open_files
         self._kill_patience_s = kill_patience_s
+        self._starved: Optional[StorageError] = None
         self._open: Dict[str, _Open] = {}
         self._events: List[ExecutorEvent] = []
         self._last_halt = 0
@@ -145,9 +148,12 @@ class LocalExecutor:
         """Everything that happened; see ``jobs.ports.Executor``.
 
         :raises InternalError: where keepers die one after the other
+        :raises StorageError: where nothing can be started for want of something, and that was waited for long enough
         """
         deadline = None if timeout_s is None else time.monotonic() + max(0.0, timeout_s)
         while not self._events:
+            if self._starved is not None:
+                raise self._starved
             if self._wait_once(deadline):
                 break
         events, self._events = self._events, []
@@ -236,6 +242,8 @@ class LocalExecutor:
         elif kind == "notice":
             context: Dict[str, str] = event[3]  # type: ignore[assignment]
             self._events.append(ExecutorNotice(str(event[1]), str(event[2]), context))
+        elif kind == "starved":
+            self._tell_starved(str(event[1]), float(event[2]))  # type: ignore[arg-type]
         elif kind == "closed":
             self._survivors += list(event[1])  # type: ignore[call-overload]
             self._end_keeper()
@@ -257,6 +265,14 @@ class LocalExecutor:
         if self._open.pop(facts[0], None) is not None:
             self._events.append(Ended(facts[0], outcome_from_facts(facts), bool(halt)))
 
+    def _tell_starved(self, shortage: str, for_s: float) -> None:
+        """Nothing can be started, and no end of a job can mend that; else it is waited on."""
+        if self._adopted is None and any(not one.withdrawing for one in self._open.values()):
+            self._starved = StorageError(
+                "%s; nothing could be started for %d s while nothing else of this run ran, so it is given up" % (
+                    shortage, for_s),
+                context={"hint": "ulimit -a shows this process's limits, df -h the space on disks; then resume it"})
+
     # ---- the keeper ----------------------------------------------------------------------------------------------
 
     def _launch(self) -> None:
@@ -267,7 +283,7 @@ class LocalExecutor:
         self._last_halt = 0
         self._channel.send(("setup", os.fsencode(self._record_path), self._output_dir, self._specs.environment,
                             self._free_slots(), self._on_runner_death, self._allow_shell, self._hup_ignored,
-                            self._open_files, self._kill_patience_s))
+                            self._open_files, self._kill_patience_s, SHORTAGE_PATIENCE_S))
 
     def _free_slots(self) -> int:
         return max(0, self._slots - (len(self._adopted.running) if self._adopted is not None else 0))

@@ -69,6 +69,9 @@ class Keeper:
         self._halted_by_runner = False
         self._retry_at = 0.0
         self._shortage_s = 0.0
+        #: Since when nothing could be started while nothing ran that could end; None = that is not so.
+        self._starving_since: "Optional[float]" = None
+        self._shortage_patience_s = 0.0
         self._disk_refuses = False
         self._closing = False
         self._runner_is_dead = False
@@ -167,13 +170,14 @@ class Keeper:
 
     def _set_up(self, record_path: bytes, output_dir: bytes, environment: "Dict[bytes, bytes]", slots: int,
                 on_runner_death: str, allow_shell: bool, hup_ignored: bool, open_files: "Optional[Tuple[int, int]]",
-                kill_patience_s: float) -> None:
+                kill_patience_s: float, shortage_patience_s: float) -> None:
         if open_files is not None:
             import resource
             resource.setrlimit(resource.RLIMIT_NOFILE, open_files)
         if hup_ignored:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._slots = slots
+        self._shortage_patience_s = shortage_patience_s
         self._on_runner_death = on_runner_death
         self._record = _open_record(record_path)
         self._record.header(processes.boot_id(), os.getpid(), processes.start_time(os.getpid()) or 0, time.time())
@@ -236,13 +240,23 @@ class Keeper:
                 return
             del self._queue[0]
             self._retry_at = self._shortage_s = 0.0
+            self._starving_since = None
             self._gather()
 
     def _back_off(self, shortage: Shortage) -> None:
         if not self._shortage_s:
             self._emit(("notice", "warning", "%s; it is tried again" % shortage.reason, {}))
         self._shortage_s = min(max(_SHORTAGE_FIRST_S, self._shortage_s * 2), _SHORTAGE_MOST_S)
-        self._retry_at = time.monotonic() + self._shortage_s
+        now = time.monotonic()
+        self._retry_at = now + self._shortage_s
+        if self._nursery is not None and self._nursery.running:
+            self._starving_since = None  # when that ends there may be what is short
+        elif self._starving_since is None:
+            self._starving_since = now
+        elif now - self._starving_since >= self._shortage_patience_s:
+            # Said with each further try: the runner may have a reason to wait on.
+            self._emit(("starved", shortage.reason, now - self._starving_since))
+            self._must_send = True
 
     # ---- telling -------------------------------------------------------------------------------------------------
 

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 import faulty_keeper
+import jobs.executors.local
 from executor_case import Case
-from faulty_keeper import full_disk, shortage
+from faulty_keeper import full_disk, no_processes, shortage
+from jobs.exceptions import StorageError
 from jobs.keeper.record import read_record
 from jobs.models import JobStatus
 
@@ -66,3 +68,36 @@ def test_a_keeper_waits_for_the_disk_before_it_ends(tmp_path: Path) -> None:
     os.waitpid(pid, 0)
     facts = read_record(str(case.record)).attempts["runs"].facts
     assert facts is not None and facts[2] == 7
+
+
+def test_a_shortage_that_no_end_can_mend_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the run runs, so nobody will give back what is short: not waited for for ever, and no job is blamed."""
+    monkeypatch.setattr(jobs.executors.local, "SHORTAGE_PATIENCE_S", 0.5)
+    case = Case(tmp_path, keeper_modules=[faulty_keeper, no_processes])
+    (tmp_path / "none").write_text("")
+    case.go("a", "true")
+    with pytest.raises(StorageError) as raised:
+        case.finish(30)
+    assert raised.value.message.startswith("a process cannot be started: Resource temporarily unavailable; nothing could")
+    assert case.outcomes == {} and case.started == {} and len(case.notices) == 1
+    assert case.close() == []
+    assert not any(attempt.has_ended for attempt in read_record(str(case.record)).attempts.values())
+    assert list(case.output.iterdir()) == []
+
+
+def test_while_something_runs_a_shortage_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end may give back what is short, however late it comes."""
+    monkeypatch.setattr(jobs.executors.local, "SHORTAGE_PATIENCE_S", 0.1)
+    case = Case(tmp_path, slots=2, keeper_modules=[faulty_keeper, no_processes])
+    os.mkfifo(str(tmp_path / "gate"))
+    case.go("runs", "read line < gate; rm none")
+    case.until(lambda: "runs" in case.started, "it runs")
+    (tmp_path / "none").write_text("")
+    case.go("waits", "true")
+    case.until(lambda: case.notices, "the notice")
+    for _ in range(5):
+        case.wait(0.2)
+    (tmp_path / "gate").write_text("go\n")
+    case.finish()
+    assert case.close() == []
+    assert {outcome.status for outcome in case.outcomes.values()} == {JobStatus.SUCCESS}
