@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from time import strptime
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from db.interface import DatabaseInterface, Row, SqlValue, storable, without_nul
+from db.interface import Row, SqlValue, storable, without_nul
 from db.placeholders import Placeholders
 from db.server_errors import LINE_BREAKS, no_driver, server_refusal
+from db.server_statements import ServerStatements
 from jobs.exceptions import DatabaseError, InternalError
 from jobs.server_place import PORTS, ServerPlace
 
@@ -60,7 +61,7 @@ def empty_for_blank(text: str) -> str:
     return text if text.strip(" ") else text[:-1]
 
 
-class OracleAdapter(DatabaseInterface):
+class OracleAdapter(ServerStatements):
     """A connection to an Oracle server.
 
     :param place: which server, service, user and schema
@@ -76,8 +77,7 @@ class OracleAdapter(DatabaseInterface):
     def __init__(self, place: ServerPlace, password: Optional[str] = None, readonly: bool = False,
                  lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
         self._place = place
-        self._where = place.shown
-        self._readonly = readonly
+        super().__init__(place.shown, readonly)
         self._secret = password or ""
         self._lock_s = max(1, int(math.ceil(lock_timeout_s)))
         self._driver = _driver(self._where)
@@ -111,22 +111,6 @@ class OracleAdapter(DatabaseInterface):
             return cursor.var(self._driver.DB_TYPE_LONG, arraysize=cursor.arraysize)
         return None
 
-    @property
-    def where(self) -> str:
-        """The server and its service, as a URL without its password."""
-        return self._where
-
-    @property
-    def readonly(self) -> bool:
-        """Whether only reading is possible."""
-        return self._readonly
-
-    def execute(self, sql: str, parameters: Sequence[SqlValue] = ()) -> int:
-        """Run one statement and give the number of rows that it changed."""
-        with self._cursor() as cursor:
-            self._run(cursor, sql, parameters)
-            return 0 if cursor.description is not None else max(0, int(cursor.rowcount))
-
     def executemany(self, sql: str, rows: Sequence[Sequence[SqlValue]]) -> int:
         """Run one statement for each row of values, all of them in one call."""
         if not rows:
@@ -136,20 +120,6 @@ class OracleAdapter(DatabaseInterface):
             cursor.setinputsizes(*[self._kind(column) for column in zip(*bound)])
             cursor.executemany(_STYLE.rewritten(sql), bound)
             return max(0, int(cursor.rowcount))
-
-    def fetchone(self, sql: str, parameters: Sequence[SqlValue] = ()) -> Optional[Row]:
-        """The first row that a query gives, or None."""
-        with self._cursor() as cursor:
-            self._run(cursor, sql, parameters)
-            row = cursor.fetchone()
-            return None if row is None else _row(row)
-
-    def fetchall(self, sql: str, parameters: Sequence[SqlValue] = ()) -> List[Row]:
-        """All rows that a query gives."""
-        with self._cursor() as cursor:
-            cursor.arraysize = 500
-            self._run(cursor, sql, parameters)
-            return [_row(row) for row in cursor.fetchall()]
 
     def insert(self, sql: str, parameters: Sequence[SqlValue], id_column: str) -> int:
         """Run an INSERT and give the new id."""
@@ -229,10 +199,6 @@ class OracleAdapter(DatabaseInterface):
         """Whether a transaction is open."""
         return self._connection is not None and self._in_transaction
 
-    def prepare_migration(self, version: int) -> Optional[str]:
-        """Nothing: backups are the server's own."""
-        return None
-
     def close(self) -> None:
         """End the connection; what was not committed is undone."""
         connection, self._connection = self._connection, None
@@ -268,6 +234,9 @@ class OracleAdapter(DatabaseInterface):
         if bound:
             cursor.setinputsizes(*[self._kind([value]) for value in bound])
         cursor.execute(_STYLE.rewritten(sql), bound)
+
+    def _row(self, row: Sequence[Any]) -> Row:
+        return tuple(empty_for_blank(value) if isinstance(value, str) else value for value in row)
 
     def _kind(self, values: Sequence[object]) -> object:
         """What a bound value is, so that NULLs, infinities and long texts of one statement go together."""
@@ -336,10 +305,6 @@ def _plain(value: SqlValue) -> SqlValue:
     if value is not None and not isinstance(value, (float, bytes)):
         raise TypeError("a value of the type %s" % type(value).__name__)
     return value
-
-
-def _row(row: Sequence[Any]) -> Row:
-    return tuple(empty_for_blank(value) if isinstance(value, str) else value for value in row)
 
 
 def _driver(where: str) -> "ModuleType":

@@ -7,11 +7,12 @@ import re
 import select
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Iterator, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Optional, Sequence
 
-from db.interface import DatabaseInterface, Row, SqlValue, storable, without_nul
+from db.interface import SqlValue, storable, without_nul
 from db.placeholders import Placeholders
 from db.server_errors import LINE_BREAKS, no_driver, server_refusal
+from db.server_statements import ServerStatements
 from jobs.exceptions import DatabaseError, InternalError
 from jobs.server_place import PORTS, ServerPlace
 
@@ -51,7 +52,7 @@ def _escaped(text: str) -> str:
 _STYLE = Placeholders(lambda position: "%s", _escaped, _escaped)
 
 
-class PostgreSQLAdapter(DatabaseInterface):
+class PostgreSQLAdapter(ServerStatements):
     """A connection to a PostgreSQL server.
 
     :param place: which server and database
@@ -65,8 +66,7 @@ class PostgreSQLAdapter(DatabaseInterface):
 
     def __init__(self, place: ServerPlace, password: Optional[str] = None, readonly: bool = False,
                  lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
-        self._where = place.shown
-        self._readonly = readonly
+        super().__init__(place.shown, readonly)
         self._driver = _driver(self._where)
         self._secret = password or ""
         self._connection: Any = None
@@ -97,22 +97,6 @@ class PostgreSQLAdapter(DatabaseInterface):
             options=settings, keepalives=1, keepalives_idle=20, keepalives_interval=5, keepalives_count=4,
             **{name: value for name, value in words.items() if value})
 
-    @property
-    def where(self) -> str:
-        """The server and its database, as a URL without its password."""
-        return self._where
-
-    @property
-    def readonly(self) -> bool:
-        """Whether only reading is possible."""
-        return self._readonly
-
-    def execute(self, sql: str, parameters: Sequence[SqlValue] = ()) -> int:
-        """Run one statement and give the number of rows that it changed."""
-        with self._cursor() as cursor:
-            cursor.execute(_STYLE.rewritten(sql), [_bound(value) for value in parameters])
-            return 0 if cursor.description is not None else max(0, int(cursor.rowcount))
-
     def executemany(self, sql: str, rows: Sequence[Sequence[SqlValue]]) -> int:
         """Run one statement for each row of values; an INSERT of plain values takes many rows at once."""
         found = _VALUES.match(sql)
@@ -132,20 +116,6 @@ class PostgreSQLAdapter(DatabaseInterface):
                 cursor.execute(head + ",".join([one] * len(some)), [value for row in some for value in row])
                 changed += max(0, int(cursor.rowcount))
             return changed
-
-    def fetchone(self, sql: str, parameters: Sequence[SqlValue] = ()) -> Optional[Row]:
-        """The first row that a query gives, or None."""
-        with self._cursor() as cursor:
-            cursor.execute(_STYLE.rewritten(sql), [_bound(value) for value in parameters])
-            row: Optional[Row] = cursor.fetchone()
-            return row
-
-    def fetchall(self, sql: str, parameters: Sequence[SqlValue] = ()) -> List[Row]:
-        """All rows that a query gives."""
-        with self._cursor() as cursor:
-            cursor.execute(_STYLE.rewritten(sql), [_bound(value) for value in parameters])
-            rows: List[Row] = cursor.fetchall()
-            return rows
 
     def insert(self, sql: str, parameters: Sequence[SqlValue], id_column: str) -> int:
         """Run an INSERT and give the new id."""
@@ -199,10 +169,6 @@ class PostgreSQLAdapter(DatabaseInterface):
         return (self._connection is not None and not self._connection.closed
                 and self._connection.get_transaction_status() != 0)
 
-    def prepare_migration(self, version: int) -> Optional[str]:
-        """Nothing: a step that fails is undone by its transaction, and backups are the server's own."""
-        return None
-
     def close(self) -> None:
         """End the connection; what was not committed is undone."""
         connection, self._connection = self._connection, None
@@ -218,6 +184,9 @@ class PostgreSQLAdapter(DatabaseInterface):
                 self.execute("ROLLBACK")
             except DatabaseError:
                 self.close()  # with the connection the transaction is gone as well
+
+    def _run(self, cursor: Any, sql: str, parameters: Sequence[SqlValue]) -> None:
+        cursor.execute(_STYLE.rewritten(sql), [_bound(value) for value in parameters])
 
     @contextmanager
     def _cursor(self) -> Iterator[Any]:

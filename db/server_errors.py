@@ -9,7 +9,7 @@ __all__ = ["LINE_BREAKS", "no_driver", "server_refusal"]
 #: Drivers tell in several lines.
 LINE_BREAKS = re.compile(r"\s*[\r\n]+\s*")
 _WORDS: Dict[str, Tuple[str, str]] = {
-    "unreachable": ("the server cannot be reached", "what waits is copied later, or by `executioner db sync`"),
+    "unreachable": ("the server cannot be reached", ""),
     "refused": ("the server refuses the user", "check the user, the password and the server's rules of access"),
     "missing": ("the database is not there", "have it made, see docs/database.md"),
     "readonly": ("the right to do that is missing", "have it granted, see docs/database.md"),

@@ -181,7 +181,11 @@ def _plain(value: Any) -> Any:
 class Connection:
     def __init__(self, url: str) -> None:
         import jaydebeapi
+        import jpype
         jar = next(jar for jar in JARS if os.path.exists(jar))
+        if not jpype.isJVMStarted():
+            # -Xrs: signals stay Python's, for whatever other tests run in this process.
+            jpype.startJVM(jpype.getDefaultJVMPath(), "-Xrs", "-Xmx256m", "-Djava.class.path=" + jar)
         self.jdbc = jaydebeapi.connect("org.hsqldb.jdbc.JDBCDriver", url, ["SA", ""], jar)
         self.jdbc.jconn.setAutoCommit(False)
         self.autocommit = False

@@ -19,7 +19,7 @@ SPEC = CommandSpec(
      Option("--json", "one JSON document on standard output")),
     "Copies what waits to its server (docs/database.md). A run does so by itself when it has ended; this catches up\n"
     "where the server was away. Exit 0: all is there; 1: something waits, as a line says; 75: another process copies.",
-    (("executioner db sync", "catch up, from cron too: silent where all is well"),
+    (("executioner db sync", "catch up, from cron too: silent where nothing waits"),
      ("executioner db sync --all --to postgresql://jobs@db/history?password_env=PW", "everything that there ever was")))
 
 _LOCK_S = 30.0
