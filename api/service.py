@@ -54,6 +54,7 @@ class Service:
         self.report = report
         #: Requests by status, for the metrics.
         self.answered: Dict[int, int] = {}
+        self.started_at = self.now()
 
     def answer(self, request: Request) -> Response:
         """The response to a request: the one way in. Never raises."""

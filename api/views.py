@@ -6,6 +6,7 @@ from calendar import timegm
 from typing import Dict, Iterator, List, Optional, Set, Tuple
 
 from api.errors import Refusal
+from api.figures import api_families
 from api.graphs import GraphCache
 from api.live import event_bytes, stream_of_run
 from api.log_files import follow, open_output, read_piece
@@ -21,6 +22,7 @@ from jobs.group_ids import about
 from jobs.models import FINAL_STATUSES, AttemptRecord, JobRecord, RunRecord, RunStatus
 from jobs.shapes import job_fields, run_fields
 from monitoring.figures import families_of
+from monitoring.pool_use import pool_uses
 from monitoring.prometheus import CONTENT_TYPE, Family, json_families, render
 
 __all__ = ["STATIC"]
@@ -72,6 +74,7 @@ def metrics(service: Service, call: Call) -> Response:
             history = reader.history
             families = reader.cached("metrics", lambda: (
                 families_of(history, service.version, service.now()), _KEEP_METRICS_S))
+    families = families + api_families(service.answered, service.started_at)
     if is_json:
         return service.reply(json_families(families))
     text = service.secrets.masker(()).mask_text(render(families))
@@ -113,8 +116,13 @@ def _status(service: Service, history: History) -> Tuple[Response, float]:
             last[run.application] = run
     paths.update(run.config_path for run in last.values())
     document = {"running": running, "last": {name: run_fields(run) for name, run in sorted(last.items())},
-                "queue": queued, "pools": {}}
+                "queue": queued, "pools": _pools(history) if running else {}}
     return service.reply(document, paths), _KEEP_RUNNING_S if running or over else _KEEP_S
+
+
+def _pools(history: History) -> Document:
+    folder = os.path.join(os.path.dirname(history.where), "locks")
+    return {one.name: {"slots": one.slots, "taken": one.taken} for one in pool_uses(history, folder)}
 
 
 def _most_telling(jobs: List[JobRecord]) -> List[JobRecord]:

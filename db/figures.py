@@ -5,8 +5,8 @@ from db.history import History
 from db.tallies import Tally, all_tallies
 from jobs.models import RunStatus
 
-__all__ = ["ApplicationFigures", "JobFigures", "RunFigures", "application_figures", "job_figures", "last_job_success",
-           "totals", "waiting_messages"]
+__all__ = ["ApplicationFigures", "JobFigures", "JobsNow", "RunFigures", "application_figures", "job_figures",
+           "jobs_now", "last_job_success", "totals", "waiting_messages"]
 
 _ENDED = (RunStatus.SUCCESS, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.LOST)
 _NEWEST = "SELECT %s" % ", ".join(
@@ -44,6 +44,14 @@ class JobFigures(NamedTuple):
     max_rss_bytes: Optional[int]
 
 
+class JobsNow(NamedTuple):
+    """How many jobs of an application run at this moment, and how many are still to come."""
+
+    application: str
+    running: int
+    waiting: int
+
+
 def totals(history: History) -> List[Tally]:
     """What was counted of all applications since the home was made."""
     return all_tallies(history.database)
@@ -77,6 +85,16 @@ def job_figures(history: History, run_id: int) -> List[JobFigures]:
     return [JobFigures(*row) for row in history.database.fetchall(
         "SELECT job_id, status, duration_s, cpu_s, max_rss_bytes FROM jobs WHERE run_id = ? ORDER BY position",
         (run_id,))]
+
+
+def jobs_now(history: History) -> List[JobsNow]:
+    """The jobs of the runs that are recorded as running, by application."""
+    return [JobsNow(application, running, not_ended - running) for application, not_ended, running in
+            history.database.fetchall(
+                "SELECT r.application, sum((SELECT count(*) FROM jobs j WHERE j.run_id = r.run_id AND j.status = "
+                "'PENDING')), sum((SELECT count(*) FROM attempts a WHERE a.run_id = r.run_id AND a.started_at IS NOT "
+                "NULL AND a.ended_at IS NULL)) FROM runs r WHERE r.status = 'RUNNING' GROUP BY r.application "
+                "ORDER BY r.application")]
 
 
 def waiting_messages(history: History) -> int:

@@ -15,7 +15,7 @@ from jobs.digests import sha256_hex
 from jobs.exceptions import StorageError
 from jobs.private_files import open_private
 
-__all__ = ["Pools"]
+__all__ = ["Pools", "slot_paths"]
 
 
 class Pools:
@@ -32,9 +32,8 @@ class Pools:
         try:
             for name, size in sizes.items():
                 slots = self._slots[name] = []
-                for number in range(size):
-                    slots.append(open_private(os.path.join(folder, "%s.%d.lock" % (_file_name(name), number)),
-                                              os.O_RDWR))
+                for path in slot_paths(folder, name, size):
+                    slots.append(open_private(path, os.O_RDWR))
                 self._ours[name] = [False] * size
         except BaseException:
             self.close()
@@ -80,6 +79,12 @@ class Pools:
                 return False
             raise StorageError("the lock of a pool cannot be used: %s" % (error.strerror or error))
         return True
+
+
+def slot_paths(folder: str, name: str, size: int) -> List[str]:
+    """The files of the slots of a pool."""
+    base = os.path.join(folder, _file_name(name))
+    return ["%s.%d.lock" % (base, number) for number in range(size)]
 
 
 def _file_name(name: str) -> str:

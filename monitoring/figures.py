@@ -7,10 +7,11 @@ import os
 from typing import Dict, List, Set, Tuple
 
 from db.destinations import destinations
-from db.figures import ApplicationFigures, application_figures, job_figures, totals, waiting_messages
+from db.figures import ApplicationFigures, application_figures, job_figures, jobs_now, totals, waiting_messages
 from db.history import ApplicationSettings, History
 from db.tallies import BUCKETS_S, INFINITE
 from jobs.models import JobStatus, RunStatus
+from monitoring.pool_use import pool_uses
 from monitoring.prometheus import Family, Labels, Sample, add_histogram, counter, gauge, histogram
 
 __all__ = ["MOST_APPLICATIONS", "MOST_JOBS", "MOST_JOB_SERIES", "families_of"]
@@ -23,11 +24,12 @@ _BOUNDS = [str(bound) for bound in BUCKETS_S] + [INFINITE]
 _RUN_STATUSES = (RunStatus.SUCCESS, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.LOST)
 
 
-def families_of(history: History, version: str, now: float) -> List[Family]:
+def families_of(history: History, version: str, now: float, home: str = "") -> List[Family]:
     """Every metric of the home that the history belongs to.
 
     :param version: of this program
     :param now: epoch seconds
+    :param home: the home; "" = the folder of the history
     :raises DatabaseError: where the history cannot be read
     """
     settings = history.application_settings()
@@ -39,7 +41,8 @@ def families_of(history: History, version: str, now: float) -> List[Family]:
     left_out = gauge("executioner_metrics_left_out", "What has no figures of its own here, as it would be too much.")
     families = [info, updated] + _totals(history, {one.application for one in shown})
     figures = [application_figures(history, one.application) for one in shown]
-    families += _last_runs(shown, figures)
+    families += _last_runs(shown, figures) + _jobs_now(history, {one.application for one in shown})
+    families += _pools(history, home or os.path.dirname(history.where))
     by_job, jobs_left_out = _last_jobs(history, figures)
     families += by_job
     left_out.samples.append(Sample((("kind", "application"),), float(len(settings) - len(shown))))
@@ -104,6 +107,25 @@ def _last_runs(settings: List[ApplicationSettings], figures: List[ApplicationFig
         if setting.expect_s is not None:
             expected.samples.append(Sample(labels, setting.expect_s))
     return [running, ended, took, succeeded, jobs, success, expected]
+
+
+def _jobs_now(history: History, shown: Set[str]) -> List[Family]:
+    running = gauge("executioner_jobs_running", "Jobs that run now.")
+    waiting = gauge("executioner_jobs_waiting", "Jobs of runs that go on whose turn is still to come.")
+    for one in jobs_now(history):
+        if one.application in shown:
+            running.samples.append(Sample(_application(one.application), float(one.running)))
+            waiting.samples.append(Sample(_application(one.application), float(one.waiting)))
+    return [running, waiting]
+
+
+def _pools(history: History, home: str) -> List[Family]:
+    slots = gauge("executioner_pool_slots", "Slots of each pool that a run which goes on may use.")
+    taken = gauge("executioner_pool_slots_taken", "Slots of it that are taken, by whichever run.")
+    for one in pool_uses(history, os.path.join(home, "locks")):
+        slots.samples.append(Sample((("pool", one.name),), float(one.slots)))
+        taken.samples.append(Sample((("pool", one.name),), float(one.taken)))
+    return [slots, taken]
 
 
 def _last_jobs(history: History, figures: List[ApplicationFigures]) -> Tuple[List[Family], int]:

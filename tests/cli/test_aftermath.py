@@ -184,6 +184,27 @@ def test_the_metrics_of_a_run(case: Case) -> None:
         assert sorted(json.load(stream)["jobs"]["app"]) == ["", "a", "b"]
 
 
+def test_the_figures_of_a_run_that_goes_on(case: Case) -> None:
+    hold = {"id": "a", "command": "touch began; while test ! -e go; do sleep 0.05; done", "pool": "db"}
+    case.config({"application_name": "holder", "pools": {"db": 2, "_": 1}, "jobs": [hold, {"id": "b", "command": "true"}]})
+    case.config({"application_name": "other", "jobs": [{"id": "x", "command": "true"}]}, "other.json")
+
+    def figures() -> str:
+        case.run("run", "other.json").expect(code=0)
+        with open(os.path.join(case.home, "executioner.prom"), encoding="utf-8") as stream:
+            return stream.read()
+
+    with case.background("run", "config.json"):
+        try:
+            wait_for(lambda: os.path.exists(case.path("began")))
+            text = wait_for(lambda: [found for found in (figures(),) if 'jobs_running{application="holder"} 1' in found])[0]
+        finally:
+            case.file("go", "")
+    assert 'executioner_jobs_waiting{application="holder"} 1' in text
+    assert 'executioner_pool_slots{pool="db"} 2' in text and 'executioner_pool_slots_taken{pool="db"} 1' in text
+    assert "pool" not in figures() and 'executioner_jobs_running{application="holder"}' not in figures()
+
+
 def test_a_textfile_that_cannot_be_written_fails_nothing(case: Case) -> None:
     case.jobs({"id": "a", "command": "true"}, metrics_textfile="/none/copy.prom")
     case.run("run", "config.json").expect(code=0, err="")
