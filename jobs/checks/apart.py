@@ -7,7 +7,7 @@ from typing import Dict, List, Mapping, Tuple
 
 from jobs.checks import child
 from jobs.checks.commands import COMMAND_TIMEOUT_S, run_program
-from jobs.exceptions import InternalError
+from jobs.module_code import code_of
 
 __all__ = ["run_apart"]
 
@@ -34,13 +34,9 @@ def run_apart(task: str, request: Dict[str, object], working_dir: str, environme
 
     :param isolated: whether it needs nothing of the environment and of what is installed
     """
-    loader = child.__spec__.loader if child.__spec__ is not None else None
-    get_code = getattr(loader, "get_code", None)
-    code = get_code(child.__name__) if get_code is not None else None
-    if code is None:
-        raise InternalError("the code of %s cannot be found" % child.__name__)
     argv: List[str] = [sys.executable or "/proc/self/exe"] + (["-I", "-S"] if isolated else []) + ["-c", _BOOTSTRAP]
-    answer = run_program(argv, working_dir, environment, timeout_s, marshal.dumps((code, task, request)), True)
+    given = marshal.dumps((code_of(child), task, request))
+    answer = run_program(argv, working_dir, environment, timeout_s, given, listens_to_output=True)
     if answer.exit_code is None:
         return False, answer.what
     try:

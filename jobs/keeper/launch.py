@@ -13,8 +13,8 @@ from types import ModuleType
 from typing import List, Optional, Sequence, Tuple
 
 from jobs import keeper, system
-from jobs.exceptions import InternalError
 from jobs.keeper import bounds, loop, messages, nursery, processes, record, spawn, verdict
+from jobs.module_code import code_of
 
 __all__ = ["Launcher"]
 
@@ -51,12 +51,7 @@ m['jobs.keeper.loop'].main(r,w,[int(k) for k in sys.argv[5:]])
 def _code_of(modules: Sequence[ModuleType]) -> bytes:
     parts = []
     for module in modules:
-        loader = module.__spec__.loader if module.__spec__ is not None else None
-        get_code = getattr(loader, "get_code", None)
-        code = get_code(module.__name__) if get_code is not None else None
-        if code is None:
-            raise InternalError("the code of %s cannot be found for the keeper" % module.__name__)
-        parts.append((module.__name__, code, hasattr(module, "__path__")))
+        parts.append((module.__name__, code_of(module), hasattr(module, "__path__")))
     data = marshal.dumps(parts)
     return struct.pack(">I", len(data)) + data
 
