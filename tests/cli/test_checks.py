@@ -164,6 +164,19 @@ def test_no_answer_is_missed_while_another_is_taken(case: Case) -> None:
     case.run("run", "config.json").expect(0, "", "")
 
 
+def test_what_a_settling_check_finds_shows_no_secret(case: Case) -> None:
+    case.environ["API_TOKEN"] = "hunter2hunter2"
+    case.jobs({"id": "a", "command": "touch ran; echo key $API_TOKEN; while ! test -e go; do sleep 0.02; done",
+               "post_checks": [check("check_output_lacks", text="key")]})
+    with case.background("run", "config.json", stderr=subprocess.DEVNULL) as runner:
+        wait_for(case, runner, "ran")
+        runner.kill()
+    case.file("go", "")
+    case.run("run", "config.json", "--resume", "last", "--quiet").expect(1)
+    job = by_id(case.run("show", "1", "--json").json())["a"]
+    assert '"key" is in stdout:1: key ***' in job["reason"]
+
+
 def wait_for(case: Case, runner: "subprocess.Popen[bytes]", name: str) -> None:
     """Wait until a file is there."""
     deadline = time.monotonic() + 30

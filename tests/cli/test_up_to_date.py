@@ -116,6 +116,7 @@ def test_it_is_looked_at_when_the_job_is_ready(files: Case) -> None:
     touch(files, "out.txt", 0)
     document = files.run("run", "config.json", "--json").expect(1).json()
     assert by_id(document)["join"]["reason"] == "check_file_exists: no file %s" % files.path("never")
+    touch(files, "out.txt", -5)  # up to date now, and nobody knows whether it is after make
     plan = files.run("plan", "config.json", "--json").expect(0).json()
     assert [job["job_id"] for job in plan["jobs"]] == ["make", "join", "late"]
     assert plan["jobs"][1]["why"] == "needs make; may be up to date by then"
