@@ -9,6 +9,7 @@ from config.environment import Environment, expand, value_text
 from config.loader import Document
 from config.made_jobs import made_variables
 from jobs.digests import sha256_hex
+from jobs.exceptions import ConfigurationError
 from jobs.masking import MASK, MINIMUM_LENGTH, Masker, is_secret_name
 
 __all__ = ["masked_text", "secret_values"]
@@ -48,12 +49,27 @@ def secret_values(top: Mapping[str, object], environment: Environment, environ: 
         variables = dict(environ)
         variables.update(environment.variables)
         collect({"smtp_password": expand(password, variables)[0]})
+    found.update(value for value in [environ.get(_password_variable(top.get("database")), "")]
+                 if len(value) >= MINIMUM_LENGTH)
     if top.get("notifications"):
         from config.upkeep import upkeep_secrets
         variables = dict(environ)
         variables.update(environment.variables)
         found.update(value for value in upkeep_secrets(top, variables) if len(value) >= MINIMUM_LENGTH)
     return tuple(sorted(found))
+
+
+def _password_variable(database: object) -> str:
+    """The variable that holds the password of the server that runs are copied to; "" where there is none."""
+    if isinstance(database, dict):
+        return str(database.get("password_env", ""))
+    if isinstance(database, str) and not database.startswith("sqlite"):
+        from jobs.server_place import parse_place
+        try:
+            return parse_place(database).password_env
+        except ConfigurationError:
+            return ""  # which the check of the file tells
+    return ""
 
 
 def _variables_of_jobs(top: Mapping[str, object]) -> List[Dict[str, object]]:

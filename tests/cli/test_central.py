@@ -466,3 +466,13 @@ def test_a_wire_that_swallows_everything_does_not_hold_a_copy_for_ever(case: Cas
         end_copiers(case.home)
         assert "cannot be reached" in case.run("db", "sync").expect(code=1).err
         assert time.monotonic() - began < 35
+
+
+def test_the_password_is_masked_where_a_job_tells_it(case: Case, postgresql: PostgreSQLServer) -> None:
+    place = postgresql.place()
+    case.environ["HISTORY_DB"] = "not-for-you-1"
+    for database in (str(place._replace(password_env="HISTORY_DB")), keys(postgresql, password_env="HISTORY_DB")):
+        case.jobs({"id": "a", "command": "echo $HISTORY_DB; exit 1"}, database=database)
+        told = case.run("run", "config.json").expect(code=1)
+        assert "***" in told.err and "not-for-you" not in told.err
+        copies_are_over(case)
