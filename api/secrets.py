@@ -55,7 +55,11 @@ class Secrets:
                 pipeline = load_pipeline(path, self._environ, Overrides(insecure_config=True)).pipeline
                 if pipeline is not None:
                     values = set(pipeline.secret_values)
-                    files.update((file, _signature(file)) for file in pipeline.inner_paths)
+                    files.update((file, _signature(file)) for file in pipeline.inner_paths + pipeline.env_files)
+                else:  # it may need what only the run was given
+                    from config.known_secrets import secrets_of_files
+                    values, read = secrets_of_files(path, self._environ)
+                    files.update((file, _signature(file)) for file in read)
                 if known is not None:
                     values |= known[1]  # runs of the file as it was are shown, too
                     if pipeline is None:

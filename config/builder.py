@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, Opti
 
 from config.environment import Environment, expand, expand_home
 from config.features import Features
+from config.job_environment import job_variables
 from config.kinds import Duration, Signal, is_comment
 from config.limits import OUTPUT_LIMIT_BYTES, umask_of
 from config.loader import Document
-from config.made_jobs import is_cleanup, made_variables, nothing_to_do
+from config.made_jobs import is_cleanup, nothing_to_do
 from config.problems import Report
 from config.rules import dependency_of
 from config.schema import DEFAULT_OF_JOB_KEY, FILE, JOB
-from config.secrecy import masked_text, secret_values
+from config.secrecy import masked_text, secret_names, secret_values
 from config.surroundings import resolve_folder
 from config.upkeep_builder import deadline_of, mail_server_of, retention_of, rules_of
+from jobs.exceptions import ConfigurationError
 from jobs.models import Check, Dependency, Job, JobStatus, Pipeline, Plugin, RetryPolicy
 
 if TYPE_CHECKING:
@@ -62,20 +64,24 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
     working_dir = resolve_folder(str(top["working_dir"]), folder, variables)[0] if "working_dir" in top else folder
     log_dir = resolve_folder(str(top["log_dir"]), working_dir, variables)[0] if "log_dir" in top else ""
     builder = JobBuilder(top, environment, working_dir, folder)
-    secrets = secret_values(top, environment, environ)
+    secrets = secret_values(top, environment, environ, working_dir)
+    names = secret_names(top)
     all_pools = _object(top, "pools")
     if expansion is not None and expansion.inner:
         from config.inner_builder import build_whole
         whole = build_whole(expansion, builder, variables)
         jobs, seen, inner_paths = whole.jobs, whole.environment, tuple(sorted(whole.paths))
         secrets = tuple(sorted(whole.secrets.union(secrets)))
+        names = names.union(whole.secret_names)
+        env_files = whole.env_files.union(environment.paths_of_files())
         all_pools = dict(whole.pools, **all_pools)
     else:
         jobs, seen, inner_paths = builder.build(), variables, ()
+        env_files = set(environment.paths_of_files())
     if overrides.force:
         for job in jobs:
             job.inputs = ()  # so nothing tells that it is up to date
-    text, digest = masked_text(document, secrets)
+    text, digest = masked_text(document, secrets, names)
     parallel, workers = _workers(top, overrides)
     run_timeout, expect = top.get("run_timeout"), top.get("expect")
     textfile, status_page = top.get("metrics_textfile"), top.get("status_page")
@@ -92,6 +98,7 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
         on_orphan=str(top.get("on_orphan", "adopt")), on_runner_death=str(top.get("on_runner_death", "finish")),
         pools={name: pools[name] for name in pools if any(job.pool == name for job in jobs)} if pools else pools,
         allow_shell=top.get("allow_shell", True) is True, environment=seen, secret_values=secrets,
+        secret_names=tuple(sorted(names)), env_files=tuple(sorted(env_files)),
         features=dict(features.values), database_path=_database_path(top.get("database"), working_dir, variables),
         server=_server(top.get("database")),
         notifications=rules_of(top, outside), mail_server=mail_server_of(top, outside),
@@ -256,15 +263,15 @@ class JobBuilder:
         if self._defaults:
             said = dict(self._defaults)
             said.update(raw)
-        over = self._nothing
         variables: Mapping[str, str] = self._environment.variables
-        own = said.get("env_variables")
-        given = made_variables(raw)
-        if isinstance(own, dict) and own or given:
-            over = self._environment.of_job(own if isinstance(own, dict) else {}, given)[0]
-            if over:
-                variables = dict(variables)
-                variables.update(over)
+        over = job_variables(self._environment, raw, self._defaults, self._working_dir)[0] or self._nothing
+        if said.get("env_file"):
+            problems = self._environment.problems_of_files()
+            if problems:  # it was right when the file was looked at, and has changed since
+                raise ConfigurationError("env_file: " + problems[0], "E170")
+        if over:
+            variables = dict(variables)
+            variables.update(over)
         owner = None
         if "run_as" in said:
             from config.limits_builder import identity_of, required_owner

@@ -1,29 +1,33 @@
 """The environment of jobs: which variables of the caller they inherit, and what ``${NAME}`` stands for.
 
-Variables come in layers: inherited, the file's, the job's, and ``--env``; the higher layer wins. ``${NAME}`` means
-the variable NAME as the job sees it, whichever layer it is from; inside NAME's own value it means the layer below,
-so ``"PATH": "/opt/x/bin:${PATH}"`` works. A name that nobody sets stays as it is written. What is inherited and what
-``--env`` says is taken as it is. All walks are iterative: chains of variables may be as long as the file.
+Variables come in layers: inherited, the file's, each ``env_file``, the job's, and ``--env``; the higher layer wins.
+``${NAME}`` means the variable NAME as the job sees it, whichever layer it is from; inside NAME's own value it means the
+layer below, so ``"PATH": "/opt/x/bin:${PATH}"`` works. A name that nobody sets stays as it is written. What is
+inherited and what ``--env`` says is taken as it is. All walks are iterative: chains of variables may be as long as the
+file.
 """
 import re
-from typing import Callable, Dict, FrozenSet, List, Mapping, Match, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, Match, Optional, Sequence, Set, Tuple
 
 from config.kinds import MAX_TEXT, is_comment
 from config.schema import INHERITED_BY_DEFAULT
+
+if TYPE_CHECKING:
+    from config.env_files import EnvFile
 
 __all__ = ["Environment", "Issue", "expand", "expand_home", "inherited", "value_text"]
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 #: Layers in whose values nothing is expanded.
-_AS_IT_IS = ("--env", "given", "inherited")
+_AS_IT_IS = ("--env", "given", "quoted", "inherited")
 #: A definition: the name of a variable, and how many definitions of it lie above.
 _Node = Tuple[str, int]
 _Pairs = FrozenSet[Tuple[str, str]]
 
 
 class Issue:
-    """Something wrong with a variable of one layer (``file`` or ``job``)."""
+    """Something wrong with a variable of one layer (``file``, ``env_file`` or ``job``)."""
 
     __slots__ = ("code", "layer", "name", "message")
 
@@ -96,36 +100,58 @@ class Environment:
         self.issues: List[Issue] = []
         #: What every job sees.
         self.variables = dict(self.inherited)
-        self.variables.update(_Resolver(self, {}, {}, {}).resolve(list(self.in_file), self.issues.append))
+        self.variables.update(_Resolver(self, {}, {}, {}, ()).resolve(list(self.in_file), self.issues.append))
         self.variables.update(self.overrides)
         self._needed_by: Optional[Dict[str, Set[str]]] = None
-        self._jobs: Dict[Tuple[_Pairs, _Pairs], Tuple[Dict[str, str], List[Issue]]] = {}
+        self._jobs: Dict[Tuple[_Pairs, _Pairs, Tuple[str, ...]], Tuple[Dict[str, str], List[Issue]]] = {}
+        self._files: Dict[str, EnvFile] = {}
 
     def of_job(self, in_job: Mapping[str, object],
-               given: Optional[Mapping[str, str]] = None) -> Tuple[Dict[str, str], List[Issue]]:
+               given: Optional[Mapping[str, str]] = None,
+               files: "Sequence[EnvFile]" = ()) -> Tuple[Dict[str, str], List[Issue]]:
         """The variables of a job that lie over ``variables``, and what is wrong with them.
 
         These are the job's own, and those of the file that refer to one of them. Equal jobs share the result.
 
         :param given: variables of this job alone that are taken as they are, as what ``--env`` says
+        :param files: what ``read_file`` gave of its ``env_file``; a later one lies over an earlier one
         """
-        own = {name: value_text(value) for name, value in in_job.items() if not is_comment(name)}
-        if given:
-            own.update(given)
-        key = (frozenset(own.items()), frozenset(given.items() if given else ()))
+        said = {name: value_text(value) for name, value in in_job.items() if not is_comment(name)}
+        key = (frozenset(said.items()), frozenset(given.items() if given else ()), tuple(file.path for file in files))
         found = self._jobs.get(key)
         if found is None:
             issues: List[Issue] = []
+            own: Dict[str, str] = {}
+            for file in files:
+                own.update(file.written())
+            own.update(said)
+            own.update(given or {})
             # What the file says about variables that do not refer to the job's is known already.
             affected = self._affected_by(own)
             known = {name: self.variables[name] for name in self.in_file if name not in affected and name not in own}
             names = list(own) + [name for name in self.in_file if name in affected and name not in own]
-            resolved = _Resolver(self, own, known, given or {}).resolve(names, issues.append)
+            resolved = _Resolver(self, said, known, given or {}, files).resolve(names, issues.append)
             for name in own:
                 if name in self.overrides:
                     resolved[name] = self.overrides[name]
             found = self._jobs[key] = (resolved, issues)
         return found
+
+    def read_file(self, path: str) -> "EnvFile":
+        """What an ``env_file`` says. It is read once, so that what is masked is what the jobs get."""
+        found = self._files.get(path)
+        if found is None:
+            from config.env_files import read_env_file
+            found = self._files[path] = read_env_file(path)
+        return found
+
+    def paths_of_files(self) -> List[str]:
+        """The files that were read so far."""
+        return list(self._files)
+
+    def problems_of_files(self) -> List[str]:
+        """What is wrong with the files that were read so far."""
+        return [problem for file in self._files.values() for problem in file.problems]
 
     def _affected_by(self, names: Mapping[str, str]) -> Set[str]:
         """Variables of the file that refer to one of the names, directly or through others."""
@@ -150,10 +176,12 @@ class _Resolver:
     """Works out the values of variables from their layers, each once."""
 
     def __init__(self, environment: Environment, in_job: Mapping[str, str], known: Mapping[str, str],
-                 given: Mapping[str, str]) -> None:
-        self._layers: Sequence[Tuple[str, Mapping[str, str]]] = (
-            ("--env", environment.overrides), ("given", given), ("job", in_job), ("file", environment.in_file),
-            ("inherited", environment.inherited))
+                 given: Mapping[str, str], files: "Sequence[EnvFile]") -> None:
+        self._layers: List[Tuple[str, Mapping[str, str]]] = [
+            ("--env", environment.overrides), ("given", given), ("job", in_job)]
+        for file in reversed(files):
+            self._layers += (("quoted", file.literal), ("env_file", file.expanded))  # a name is in one of them
+        self._layers += (("file", environment.in_file), ("inherited", environment.inherited))
         self._known = known
         self._values: Dict[_Node, str] = {}
 
@@ -249,8 +277,8 @@ class _Resolver:
         name = names[0]
         for one in names:
             definition = self._definition((one, 0))
-            if definition is not None and definition[0] == "job":
-                layer, name = "job", one
+            if definition is not None and definition[0] in ("job", "env_file"):
+                layer, name = definition[0], one
                 break
         shown = names if len(names) <= 20 else names[:20] + ["\u2026"]
         tell(Issue("E131", layer, name, "variables refer to each other in a circle: "

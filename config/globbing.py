@@ -6,6 +6,7 @@ from typing import List, Mapping, Optional, Set
 
 from config.environment import Environment, expand, expand_home
 from config.items import MAX_ITEMS
+from config.job_environment import job_variables
 from config.problems import Path, Report, quoted
 from config.rules import effective
 from config.surroundings import resolve_folder
@@ -38,9 +39,7 @@ class Globbing:
         Of the names of variables in a pattern the values stand for themselves, not for patterns.
         """
         variables = dict(self._environment.variables)
-        own = effective(job, self._defaults, "env_variables")
-        if isinstance(own, dict) and own:
-            variables.update(self._environment.of_job(own)[0])
+        variables.update(job_variables(self._environment, job, self._defaults, self._working_dir)[0])
         folder = self._working_dir
         text = effective(job, self._defaults, "working_dir")
         if isinstance(text, str):

@@ -10,13 +10,15 @@ from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from config.environment import Environment, expand, expand_home
 from config.expansion import Expansion
+from config.job_environment import job_variables
 from config.kinds import is_comment
 from config.loader import Document, load
-from config.made_jobs import MadeJob, made_variables, nothing_to_do
+from config.made_jobs import MadeJob, nothing_to_do
 from config.positions import placed
 from config.problems import Path, Problem, Report, quoted
 from config.rules import dependency_of, effective, place
 from config.schema import FILE, MAX_JOBS
+from config.surroundings import resolve_folder
 from config.validator import check_configuration
 from jobs.group_ids import groups_of, members_by_group
 
@@ -32,7 +34,7 @@ MAX_DEPTH = 8
 #: Longest id of an inner job, in characters.
 MAX_ID = 400
 #: Keys that may stand beside ``config``.
-_BESIDE = ("id", "config", "description", "dependencies", "join", "for_each", "env_variables", "tags")
+_BESIDE = ("id", "config", "description", "dependencies", "join", "for_each", "env_variables", "env_file", "tags")
 #: Keys of a file that hold for its own jobs, or say nothing about the run.
 _OF_THE_JOBS = frozenset((
     "working_dir", "env_variables", "inherit_shell_env", "defaults", "parameters", "allow_shell", "pools", "jobs",
@@ -146,15 +148,15 @@ def check(expansion: Expansion, defaults: Mapping[str, object], folder: str, env
     in_file = expansion.top.get("env_variables", {})
     assert isinstance(in_file, dict)
     environment = Environment(expansion.top.get("inherit_shell_env", True), environ, in_file, expansion.overrides)
+    working_dir = resolve_folder(str(expansion.top.get("working_dir", "")), folder, environment.variables)[0]
     count = len(expansion.jobs)
     for position, job in enumerate(expansion.jobs):
         text = job.get("config")
         if not isinstance(text, str) or nothing_to_do(job):
             continue
         where: Path = ("jobs", position, "config")
-        own = effective(job, defaults, "env_variables")
         variables = dict(environment.variables)
-        variables.update(environment.of_job(own if isinstance(own, dict) else {}, made_variables(job))[0])
+        variables.update(job_variables(environment, job, defaults, working_dir)[0])
         job_id = family.prefix + str(job.get("id"))
         text = expand_home(expand(text, variables)[0], variables)
         path = family.kept_file(job_id) or os.path.normpath(os.path.join(folder, text))
@@ -211,6 +213,9 @@ def _inner(document: Document, path: str, environ: Mapping[str, str], outer: Exp
         # What the file forbids that is run, no inner one allows.
         value = dict(value, **{name: outer.top[name] for name in _STRICT if name in outer.top
                                and (name != "allow_shell" or outer.top[name] is False)})
+        secrets = outer.top.get("secrets")
+        if isinstance(secrets, list) and isinstance(value.get("secrets", []), list):
+            value["secrets"] = secrets + value.get("secrets", [])
     if value is not None:
         declared = value.get("parameters") if isinstance(value, dict) else None
         names = set(declared) if isinstance(declared, dict) else set()

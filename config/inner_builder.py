@@ -7,7 +7,7 @@ from config.environment import Environment
 from config.expansion import Expansion
 from config.inner import flattened
 from config.kinds import is_comment
-from config.secrecy import secret_values
+from config.secrecy import secret_names, secret_values
 from config.surroundings import resolve_folder
 from jobs.models import Job
 
@@ -22,6 +22,8 @@ class Whole:
         #: What every job sees; the rest each has itself.
         self.environment: Dict[str, str] = {}
         self.secrets: Set[str] = set()
+        self.secret_names: Set[str] = set()
+        self.env_files: Set[str] = set()
         #: The pools of inner files.
         self.pools: Dict[str, object] = {}
         self.paths: Set[str] = set()
@@ -77,6 +79,8 @@ def _home(inner: Expansion, whole: Whole) -> _Home:
     if "working_dir" in top:
         working_dir = resolve_folder(str(top["working_dir"]), folder, environment.variables)[0]
     whole.paths.add(inner.file)
-    whole.secrets.update(secret_values(top, environment, inner.environ))
+    whole.secrets.update(secret_values(top, environment, inner.environ, working_dir))
+    whole.secret_names.update(secret_names(top))
+    whole.env_files.update(environment.paths_of_files())
     whole.pools.update((name, slots) for name, slots in pools.items() if not is_comment(name))
     return _Home(JobBuilder(top, environment, working_dir, folder), environment.variables)

@@ -31,13 +31,15 @@ class Parameters(Placing):
     :param given: what ``--param`` says
     :param inherited: what the run was given that this one resumes; names that are not declared any more are passed over
     :param untouched: keys of jobs whose values are data already, whatever they look like
+    :param secrets: names besides those that are secret by their names
     """
 
     def __init__(self, declared: object, given: Mapping[str, str], inherited: Mapping[str, str],
-                 report: Report, untouched: Sequence[str] = ()) -> None:
+                 report: Report, untouched: Sequence[str] = (), secrets: Sequence[str] = ()) -> None:
         super().__init__(self._value, _variable, untouched)
         self._untouched = untouched
         self._report = report
+        self._secrets = secrets
         self._declared: Dict[str, _Raw] = {name: one for name, one in declared.items() if isinstance(one, dict)
                                            and not is_comment(name)} if isinstance(declared, dict) else {}
         #: Value of each, as text.
@@ -53,7 +55,7 @@ class Parameters(Placing):
             if text is not None:
                 problem, value = _value_of(one, text)
                 if problem:
-                    found = "" if is_secret_name(name) else ", got " + shown(text)
+                    found = "" if self._is_secret(name) else ", got " + shown(text)
                     report.error(("parameters", name), "E149", "--param %s: %s%s" % (name, problem, found))
                 self.values[name] = value
             elif "default" in one:
@@ -63,6 +65,9 @@ class Parameters(Placing):
                              "give it with --param %s=VALUE" % name)
             else:
                 self.values[name] = ""
+
+    def _is_secret(self, name: str) -> bool:
+        return name in self._secrets or is_secret_name(name)
 
     def _known(self) -> str:
         return "there are: " + ", ".join(self._declared) if self._declared else "the file declares none"
@@ -114,7 +119,7 @@ class Parameters(Placing):
                 elif name not in self._declared:
                     self._report.error(path, "E149", "there is no parameter %s" % quoted(name),
                                        self._report.suggestions.hint(name, list(self._declared)) or self._known())
-                elif _key(path) == "for_each" and is_secret_name(name):
+                elif _key(path) == "for_each" and self._is_secret(name):
                     self._report.error(path, "E149", "a secret value has no place here: items are part of job ids")
         elif isinstance(value, list):
             for index, item in enumerate(value):

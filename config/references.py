@@ -21,7 +21,7 @@ _FORM = "write ${jobs.ID.outputs.NAME}"
 #: Keys of a job in which references are replaced.
 _REPLACED = ("command", "env_variables", "working_dir", "stdin", "inputs", "products", "pre_checks", "post_checks")
 #: Keys in which they are not, although one might think so.
-_NOT_REPLACED = ("description", "run_if", "runbook")
+_NOT_REPLACED = ("description", "run_if", "runbook", "env_file")
 #: Keys of the file in which they are not.
 _TOP = ("env_variables", "working_dir", "log_dir", "metrics_textfile", "status_page")
 

@@ -208,8 +208,8 @@ def has_references(top: _Raw, jobs: _Jobs, defaults: Mapping[str, object], names
     if beginning in texts or beginning in repr(defaults) or beginning in repr(
             [value for name, value in top.items() if name != "defaults"]):
         return True
-    if names.isdisjoint(("env_variables", "working_dir", "stdin", "run_if", "pre_checks", "post_checks", "inputs",
-                         "products")):
+    if names.isdisjoint(("env_variables", "env_file", "working_dir", "stdin", "run_if", "pre_checks", "post_checks",
+                         "inputs", "products")):
         return False
     return any(beginning in repr(job) for job in jobs)
 

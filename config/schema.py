@@ -133,6 +133,9 @@ JOB = Table("job", (
     Key("stop_signal", Signal(), "TERM", "what a job is stopped with", new=True),
     Key("stop_grace", Duration(), 10, "time from the stop signal to KILL, for the whole process tree", new=True),
     Key("env_variables", Variables(), {}, "variables of this job, over those of the file", example={"MODE": "full"}),
+    Key("env_file", Either(_PATH, ListOf(_PATH, 0, 100, "a list of paths")), [],
+        "files of NAME=value lines, under env_variables; relative to working_dir of the file, read when the run is "
+        "planned", new=True, example="database.env"),
     Key("working_dir", _PATH, None, "where the job runs", new=True, default_text="the file's working_dir", example="."),
     Key("max_retries", Integer(0, _BIG), None, "how often a failed attempt is tried again",
         default_text="default_max_retries", example=2),
@@ -235,6 +238,10 @@ FILE = Table("file", (
         example={"DATA": "/srv/data", "PATH": "/opt/tools/bin:${PATH}"}),
     Key("inherit_shell_env", Either(Flag(), Choice("default"), ListOf(VariableName(), what="a list of names")), True,
         "which variables of the caller a job sees"),
+    Key("secrets", ListOf(VariableName(), what="a list of names"), [],
+        "variables and parameters whose values (6 characters or more) are masked in all that is written about a run; "
+        "names with PASSWORD, PASSWD, SECRET, TOKEN, CREDENTIAL or the word KEY always are", new=True,
+        example=["DATABASE_URL"]),
     Key("allow_shell", Flag(), True, "false: a command that needs a shell is refused"),
     Key("pools", Pools(), {}, "limits that jobs share, across all runs on the host: name and number of slots", new=True,
         example={"database": 2}),

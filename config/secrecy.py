@@ -1,34 +1,46 @@
 """Which values of a configuration are secret, and the text of a configuration without them.
 
-A variable is secret by its name (``jobs.masking.is_secret_name``); so is ``smtp_password``. Values are replaced in
-strings, never in serialised JSON, where an escape would hide them; so a text that holds one is written anew.
+A variable is secret by its name (``jobs.masking.is_secret_name``) or since ``secrets`` lists it; so is
+``smtp_password``. Values are replaced in strings, never in serialised JSON, where an escape would hide them; so a text
+that holds one is written anew.
 """
-from typing import Dict, List, Mapping, Set, Tuple
+from typing import Dict, FrozenSet, Mapping, Set, Tuple
 
 from config.environment import Environment, expand, value_text
+from config.job_environment import env_files_of, job_variables
 from config.loader import Document
 from config.made_jobs import made_variables
 from jobs.digests import sha256_hex
 from jobs.exceptions import ConfigurationError
 from jobs.masking import MASK, MINIMUM_LENGTH, Masker, is_secret_name
 
-__all__ = ["masked_text", "secret_values"]
+__all__ = ["masked_text", "secret_names", "secret_values"]
 
 #: Parts of which at least one is in every name that ``is_secret_name`` knows, for a quick look at a whole text.
 _PARTS = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "CREDENTIAL", "KEY")
 
 
-def secret_values(top: Mapping[str, object], environment: Environment, environ: Mapping[str, str]) -> Tuple[str, ...]:
+def secret_names(top: Mapping[str, object]) -> FrozenSet[str]:
+    """The names that ``secrets`` of a file adds; of a parameter, that of its variable too."""
+    listed = top.get("secrets")
+    names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+    return frozenset(names + ["EXECUTIONER_PARAM_" + name for name in names]) if names else frozenset()
+
+
+def secret_values(top: Mapping[str, object], environment: Environment, environ: Mapping[str, str],
+                  working_dir: str) -> Tuple[str, ...]:
     """The values (of six characters or more) that are kept out of everything that we write ourselves.
 
     :param top: the keys of the file
     :param environ: the caller's environment, where ``smtp_password`` may come from
+    :param working_dir: of the file, absolute
     """
     found: Set[str] = set()
+    names = secret_names(top)
 
     def collect(variables: Mapping[str, str]) -> None:
         for name, value in variables.items():
-            if len(value) >= MINIMUM_LENGTH and is_secret_name(name):
+            if len(value) >= MINIMUM_LENGTH and (name in names or is_secret_name(name)):
                 found.add(value)
 
     def collect_written(written: Mapping[str, object]) -> None:
@@ -37,13 +49,22 @@ def secret_values(top: Mapping[str, object], environment: Environment, environ: 
                  if "${" not in text})
 
     collect(environment.variables)
+    collect({name: environ[name] for name in names if name in environ})
     collect_written(environment.in_file)
-    jobs = top.get("jobs")
+    defaults, jobs = top.get("defaults"), top.get("jobs")
+    defaults = defaults if isinstance(defaults, dict) else {}
+    own = defaults.get("env_variables")
+    collect_written(own if isinstance(own, dict) else {})
     for job in jobs if isinstance(jobs, list) else ():
-        collect(made_variables(job))
-    for own in _variables_of_jobs(top):
-        collect_written(own)
-        collect(environment.of_job(own)[0])
+        if isinstance(job, dict):
+            own = job.get("env_variables")
+            if own and isinstance(own, dict):
+                collect_written(own)
+            collect(made_variables(job))
+            collect(job_variables(environment, job, defaults, working_dir)[0])
+            for file in env_files_of(environment, job, defaults, working_dir):
+                collect_written(file.expanded)
+                collect(file.literal)
     password = top.get("smtp_password")
     if isinstance(password, str):
         variables = dict(environ)
@@ -72,21 +93,10 @@ def _password_variable(database: object) -> str:
     return ""
 
 
-def _variables_of_jobs(top: Mapping[str, object]) -> List[Dict[str, object]]:
-    places: List[object] = [top.get("defaults")]
-    jobs = top.get("jobs")
-    if isinstance(jobs, list):
-        places += jobs
-    found: List[Dict[str, object]] = []
-    for one in places:
-        own = one.get("env_variables") if isinstance(one, dict) else None
-        if isinstance(own, dict) and own:
-            found.append(own)
-    return found
-
-
-def masked_text(document: Document, secrets: Tuple[str, ...]) -> Tuple[str, str]:
+def masked_text(document: Document, secrets: Tuple[str, ...], more: FrozenSet[str]) -> Tuple[str, str]:
     """The text of a configuration without secret values, and its SHA-256.
+
+    :param more: names of secrets besides those that are by their names
 
     The text is as it was read where it holds none. Else it is written anew from the values: what stands under the
     name of a secret is replaced as a whole, and secret values wherever a string holds them.
@@ -94,8 +104,8 @@ def masked_text(document: Document, secrets: Tuple[str, ...]) -> Tuple[str, str]
     text = document.text
     masker = Masker(secrets)
     is_found = bool(masker.find(text))
-    if is_found or _may_hold(text, masker):
-        masked = _masked(document.value, masker, {})
+    if is_found or more or _may_hold(text, masker):
+        masked = _masked(document.value, masker, dict.fromkeys(more, True))
         if is_found or masked != document.value:
             import json
             text = json.dumps(masked, indent=1, ensure_ascii=False)

@@ -3,12 +3,11 @@ import os
 from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from config.builder import build
-from config.environment import Environment
 from config.features import resolve_features
+from config.known_secrets import secrets_of
 from config.loader import Document, load, load_text
 from config.pipeline import LoadResult, Overrides, has_inner_files
 from config.problems import Path, Problem, Report, path_text
-from config.secrecy import secret_values
 from config.validator import check_configuration
 from jobs.masking import MASK, Masker
 
@@ -100,28 +99,27 @@ def _current(document: Document, path: str, overrides: Overrides) -> object:
         entries = kept.get(CONTENTS)
         files = [str(entry.get("file")) for entry in (entries if isinstance(entries, list) else ())]
         current = dict(current)
-        current[CONTENTS] = [{"content": load(file, overrides.insecure_config).value} for file in files]
+        current[CONTENTS] = [{"file": file, "content": load(file, overrides.insecure_config).value} for file in files]
     return current
 
 
-def _secrets_of(current: object, environ: Mapping[str, str], overrides: Overrides) -> Set[str]:
+def _secrets_of(current: object, folder: str, environ: Mapping[str, str], overrides: Overrides) -> Set[str]:
     """The secret values of a current configuration and of the inner ones."""
-    found: Set[str] = set()
-    if isinstance(current, dict):
-        inherit, variables = current.get("inherit_shell_env", True), current.get("env_variables", {})
-        environment = Environment(inherit, environ, variables if isinstance(variables, dict) else {}, overrides.env)
-        found.update(secret_values(current, environment, environ))
-        from config.inner import CONTENTS
-        inner = current.get(CONTENTS)
-        for entry in inner if isinstance(inner, list) else ():
-            found.update(_secrets_of(entry.get("content"), environ, overrides) if isinstance(entry, dict) else ())
+    found = secrets_of(current, folder, environ, overrides.env)
+    from config.inner import CONTENTS
+    inner = current.get(CONTENTS) if isinstance(current, dict) else None
+    for entry in inner if isinstance(inner, list) else ():
+        if isinstance(entry, dict):
+            own_folder = os.path.dirname(str(entry.get("file", "")))
+            found.update(_secrets_of(entry.get("content"), own_folder, environ, overrides))
     return found
 
 
 def _restore(document: Document, current: object, environ: Mapping[str, str], overrides: Overrides) -> List[Path]:
     """Put the secrets of the current file where the kept text has them replaced; the places where there are none."""
     missing: List[Path] = []
-    masker = Masker(_secrets_of(current, environ, overrides))
+    folder = os.path.dirname(os.path.abspath(document.file))
+    masker = Masker(_secrets_of(current, folder, environ, overrides))
     document.value = _whole(document.value, current, masker, (), missing)
     return missing
 

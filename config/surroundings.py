@@ -5,7 +5,7 @@ They read the environment that they are given and ask the file system; they chan
 import os
 from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from config.made_jobs import made_variables
+from config.job_environment import env_files_of, job_variables
 from config.problems import Path, Report, quoted
 from config.rules import effective, place
 
@@ -21,7 +21,8 @@ _Jobs = Sequence[Mapping[str, object]]
 _UPKEEP = frozenset(("notifications", "email_address", "email_on_success", "email_from", "smtp_server", "smtp_port",
                      "smtp_user", "smtp_password"))
 #: Keys of jobs whose values are looked at with the machine in view.
-_LOOKED_AT = ("env_variables", "pre_checks", "post_checks", "working_dir", "stdin", "run_if", "inputs", "products")
+_LOOKED_AT = ("env_variables", "env_file", "pre_checks", "post_checks", "working_dir", "stdin", "run_if", "inputs",
+              "products")
 #: Characters of a first word that any shell takes as it is.
 _WORD_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+-@:,[]{}!")
 
@@ -43,6 +44,8 @@ def check(top: _Raw, jobs: _Jobs, defaults: _Raw, names: Set[str], folder: str, 
         check_limits(jobs, defaults, report)
     if "command" in names:
         surroundings.check_programs(jobs, names, folders)
+        from config import visible_secrets
+        visible_secrets.check(top, jobs, defaults, surroundings.environment, environ, folders.working_dir, report)
 
 
 class Folders:
@@ -110,6 +113,7 @@ class _Surroundings:
             from config.upkeep import check_upkeep
             check_upkeep(top, variables, report)
         self._folders: Dict[str, Optional[str]] = {}
+        self._env_files: Set[str] = set()
         self.plugins: Optional[Plugins] = None
 
     def _tell(self, code: str, path: Path, message: str) -> None:
@@ -168,12 +172,16 @@ class _Surroundings:
     def check_job(self, job: Mapping[str, object], path: Path, folders: Folders) -> None:
         """Report what is wrong with the variables, the folder, the input and the checks of one job."""
         variables: Mapping[str, str] = self.environment.variables
-        own, given = effective(job, self.defaults, "env_variables"), made_variables(job)
-        if isinstance(own, dict) and own or given:
-            over, issues = self.environment.of_job(own if isinstance(own, dict) else {}, given)
+        if effective(job, self.defaults, "env_file"):
+            self._check_env_files(job, path, folders)
+        over, issues = job_variables(self.environment, job, self.defaults, folders.working_dir)
+        if over:
             variables = dict(variables)
             variables.update(over)
-            for issue in issues:
+        for issue in issues:
+            if issue.layer == "env_file":
+                self._tell(issue.code, place(job, "env_file", path), "%s: %s" % (issue.name, issue.message))
+            else:
                 where = place(job, "env_variables", path) if issue.layer == "job" else ("env_variables",)
                 self._tell(issue.code, where + (issue.name,), issue.message)
         text = effective(job, self.defaults, "working_dir")
@@ -197,6 +205,19 @@ class _Surroundings:
             if checks:
                 self._check_checks(checks, variables, place(job, name, path))
 
+    def _check_env_files(self, job: Mapping[str, object], path: Path, folders: Folders) -> None:
+        """Report what is wrong with the files of a job; what many jobs share, once."""
+        where = place(job, "env_file", path)
+        is_list = isinstance(effective(job, self.defaults, "env_file"), list)
+        for index, file in enumerate(env_files_of(self.environment, job, self.defaults, folders.working_dir)):
+            if file.path not in self._env_files:
+                self._env_files.add(file.path)
+                here = where + (index,) if is_list else where
+                for problem in file.problems:
+                    self.report.error(here, "E170", problem)
+                if file.warning:
+                    self.report.warning(here, "W119", file.warning, "chown and chmod go-w it")
+
     def _check_condition(self, value: object, variables: Mapping[str, str], path: Path) -> None:
         from config.conditions import texts
         for where, text in texts(value, path):
@@ -212,7 +233,7 @@ class _Surroundings:
 
     def check_programs(self, jobs: _Jobs, names: Set[str], folders: Folders) -> None:
         """Warn of programs that are not found, each once."""
-        has_own = "env_variables" in names or "working_dir" in names
+        has_own = not names.isdisjoint(("env_variables", "env_file", "working_dir"))
         search, folder = self.environment.variables.get("PATH", os.defpath), folders.working_dir
         inherited = self.defaults.get("command")
         commands = [job.get("command", inherited) for job in jobs]
@@ -247,11 +268,8 @@ class _Surroundings:
 
     def _entryof(self, job: Mapping[str, object], folders: Folders) -> Tuple[str, str]:
         variables: Mapping[str, str] = self.environment.variables
-        over: Mapping[str, str] = {}
-        own, given = effective(job, self.defaults, "env_variables"), made_variables(job)
-        if isinstance(own, dict) and own or given:
-            over = self.environment.of_job(own if isinstance(own, dict) else {}, given)[0]
         folder = folders.working_dir
+        over = job_variables(self.environment, job, self.defaults, folder)[0]
         text = effective(job, self.defaults, "working_dir")
         if isinstance(text, str):
             variables = dict(variables)

@@ -80,7 +80,7 @@ def check_configuration(value: object, folder: str, environ: Mapping[str, str], 
     if "parameters" in top or "parameters" not in value and (params or _refers_to_parameters(top, checked, defaults)):
         from config.parameters import Parameters
         parameters = Parameters(top.get("parameters"), params or {}, inherited_params or {}, report,
-                                ("for_each",) if is_kept else ())
+                                ("for_each",) if is_kept else (), list(map(str, _list_of(top, "secrets"))))
         parameters.check_references(top)
         parameters.check_references(checked.usable, ("jobs",))
         top = parameters.put_in_object(top)
@@ -126,6 +126,11 @@ def _expanded(top: _Raw, checked: Jobs, defaults: _Raw, folder: str, environ: Ma
     found = expansion.expand(checked.usable, defaults, report, match)
     found.top, found.overrides = top, overrides
     return found
+
+
+def _list_of(top: _Raw, name: str) -> List[object]:
+    value = top.get(name)
+    return value if isinstance(value, list) else []
 
 
 def _refers_to_parameters(top: _Raw, checked: Jobs, defaults: _Raw) -> bool:

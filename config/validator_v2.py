@@ -24,6 +24,7 @@ JobConfig = TypedDict("JobConfig", {
     "stop_signal": Union[str, int],
     "stop_grace": _Duration,
     "env_variables": Dict[str, Union[str, int, float, bool]],
+    "env_file": Union[str, List[str]],
     "working_dir": str,
     "max_retries": int,
     "retry_delay": Union[_Duration, List[_Duration]],

@@ -385,6 +385,10 @@ class Pipeline:
     environment: Dict[str, str] = field(default_factory=dict)
     #: Values that are masked in everything we write ourselves.
     secret_values: Tuple[str, ...] = ()
+    #: Names of secrets besides those that are secret by their names.
+    secret_names: Tuple[str, ...] = ()
+    #: Every ``env_file`` of its jobs, absolute.
+    env_files: Tuple[str, ...] = ()
     features: Dict[str, bool] = field(default_factory=dict)
     database_path: str = ""
     #: The server that its runs are copied to when they have ended; None = nowhere.

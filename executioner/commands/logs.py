@@ -214,12 +214,6 @@ class _Show:
 
 def _masker(history: "History", run_id: int, console: Console) -> "Masker":
     """Masks what is secret by today's environment and by the configuration file as it is today."""
-    from jobs.masking import Masker, is_secret_name
-    values = {value for name, value in console.environ.items() if is_secret_name(name)}
+    from api.secrets import Secrets
     run = history.run(run_id, with_jobs=False)
-    if run is not None:
-        from config.pipeline import load_pipeline
-        pipeline = load_pipeline(run.config_path, console.environ).pipeline
-        if pipeline is not None:
-            values.update(pipeline.secret_values)
-    return Masker(sorted(values))
+    return Secrets(console.environ).masker([run.config_path] if run is not None else [])

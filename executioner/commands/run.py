@@ -1,7 +1,7 @@
 """``run``: run the jobs of a configuration."""
 import os
 import sys
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Union
+from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Union
 
 from executioner.console import Console, OutputClosed
 from executioner.home import Home, locate
@@ -189,7 +189,7 @@ def _run(arguments: Arguments, console: Console, home: Home, pipeline: "Pipeline
             progress.append(Progress(console, graph.ids, arguments.flag("verbose"), arguments.flag("debug")))
         return list(progress)
 
-    with Runner(home, pipeline, prepare, origin, _said(arguments), warnings,
+    with Runner(home, pipeline, prepare, origin, _said(arguments, pipeline.secret_names), warnings,
                 "DEBUG" if arguments.flag("debug") else "INFO", text_log, tell,
                 arguments.flag("allow_network_fs")) as runner:
         try:
@@ -308,7 +308,7 @@ def _dry_job(job_id: str, status: str, reason: str) -> Dict[str, Optional[object
     return fields
 
 
-def _said(arguments: Arguments) -> Dict[str, object]:
+def _said(arguments: Arguments, secrets: Sequence[str]) -> Dict[str, object]:
     """The options of the command line, for the history. Values given with ``--env`` may be secret and stay out."""
     said: Dict[str, object] = {}
     for option in SPEC.options:
@@ -326,7 +326,7 @@ def _said(arguments: Arguments) -> Dict[str, object]:
     values.update(parameters_of(arguments.many("param")))
     if values:
         from jobs.masking import is_secret_name
-        said["param"] = [name if is_secret_name(name) else "%s=%s" % (name, value)
+        said["param"] = [name if name in secrets or is_secret_name(name) else "%s=%s" % (name, value)
                          for name, value in sorted(values.items())]
     return said
 
