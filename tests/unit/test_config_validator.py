@@ -191,7 +191,9 @@ BAD_TOP_KEYS = [
     ('"email_address": "a@b.c, d@e.f", "smtp_server": "x", "email_on_success": true', None),
     ('"smtp_password": 123456', '2:18: error E103 smtp_password: must be a string, got a number'),
     ('"_anything": [{"x": {}}], "$schema": "x"', None),
-    ('"secrets": []', '2:1: error E108 secrets: unknown key'),
+    ('"secrets": ["A"]', None),
+    ('"secrets": ["A=B"]', '2:13: error E118 secrets[0]: must be the name of a variable, without "=", got "A=B"'),
+    ('"secrets": "A"', '2:12: error E103 secrets: must be a list of names, got "A"'),
     ('"job": []', '2:1: error E108 job: unknown key; did you mean "jobs"?'),
 ]
 
