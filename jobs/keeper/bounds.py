@@ -1,10 +1,12 @@
 """What an attempt may not pass: set by the child for itself, between fork and exec; memory is watched from outside.
 
 A child with bounds is forked, which costs a fraction of a millisecond in a process as small as the keeper; all others
-are spawned as ever. What goes wrong before the exec comes back through a pipe that the exec closes.
+are spawned as ever. What goes wrong before the exec comes back through a pipe that the exec closes. A child that enters
+a folder which does not answer gets there late or never: it counts as started, and its time limit holds.
 """
 import errno
 import os
+import select
 
 from jobs.keeper.spawn import BoundRefused
 from jobs.keeper.verdict import bytes_text
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Bounds", "memory_of"]
 
+#: How long a child that enters a folder of another machine is waited for until it counts as started all the same.
+_FOLDER_PATIENCE_MS = 200
+
 #: Between SIGXCPU, which a program may take, and the KILL that follows it.
 _CPU_GRACE_S = 5
 #: Name in the configuration: name of the kernel's limit.
@@ -33,13 +38,16 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 class Bounds:
     """The bounds of one attempt.
 
-    :param asked: as they travel from the runner
+    :param asked: as they travel from the runner; None where it is only about the folder
+    :param distant: a folder that the child has to enter for itself, since it may not answer; None where there is none
     """
 
-    __slots__ = ("_limits", "_nice", "_umask", "_owner", "_folder", "memory_bytes")
+    __slots__ = ("_limits", "_nice", "_umask", "_owner", "_folder", "_told_fd", "distant", "memory_bytes")
 
-    def __init__(self, asked: "Asked") -> None:
-        limits, self._nice, self._umask, self._owner, self._folder = asked
+    def __init__(self, asked: "Optional[Asked]", distant: "Optional[bytes]" = None) -> None:
+        limits, self._nice, self._umask, self._owner, self._folder = asked or ({}, None, None, None, distant or b"")
+        self.distant = distant
+        self._told_fd = -1
         self._limits = limits
         #: Most bytes of memory of the whole tree; 0 = no such bound.
         self.memory_bytes = limits.get("memory", 0)
@@ -67,17 +75,37 @@ class Bounds:
         if pid == 0:
             self._become(program, argv, environment, streams, limits, setrlimit, tell)
         os.close(tell)
+        self._told_fd = told
+        if self.distant is not None:
+            poll = select.poll()
+            poll.register(told, select.POLLIN)
+            if not poll.poll(_FOLDER_PATIENCE_MS):
+                return pid
+        try:
+            self.check()
+        except (OSError, BoundRefused):
+            os.waitpid(pid, 0)
+            raise
+        return pid
+
+    def check(self) -> None:
+        """Hear whether the child has become its program; once that is so, or it has ended.
+
+        :raises OSError: as ``execve`` would
+        :raises BoundRefused: where a bound cannot be set, or its folder not be entered
+        """
+        if self._told_fd < 0:
+            return
+        told, self._told_fd = self._told_fd, -1
         try:
             refusal = self._read(told)
         finally:
             os.close(told)
         if refusal:
-            os.waitpid(pid, 0)
             number, _, what = refusal.partition(b" ")
             if what:
                 raise BoundRefused("%s: %s" % (what.decode("utf-8", "replace"), os.strerror(int(number))))
             raise OSError(int(number), os.strerror(int(number)))
-        return pid
 
     def _kernel_limits(self) -> "List[Tuple[str, int, Tuple[int, int]]]":
         import resource
@@ -101,6 +129,11 @@ class Bounds:
         what = ""
         try:
             os.setsid()
+            # Who hangs below is to obey the signals that stop it, and not to wake the keeper.
+            signal.set_wakeup_fd(-1)
+            for caught in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+                if signal.getsignal(caught) != signal.SIG_IGN:
+                    signal.signal(caught, signal.SIG_DFL)
             if self._umask is not None:
                 os.umask(self._umask)
             if self._nice is not None:
@@ -119,6 +152,7 @@ class Bounds:
                 os.setgroups(list(groups))
                 os.setgid(gid)
                 os.setuid(uid)
+            if self._owner is not None or self.distant is not None:
                 what = "working folder %s" % os.fsdecode(self._folder or b"/")
                 os.chdir(self._folder or b"/")
             for signal_name in _IGNORED_BY_PYTHON:

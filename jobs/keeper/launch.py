@@ -13,14 +13,14 @@ from types import ModuleType
 from typing import List, Optional, Sequence, Tuple
 
 from jobs import keeper, system
-from jobs.keeper import bounds, loop, messages, nursery, processes, record, spawn, verdict
+from jobs.keeper import bounds, loop, messages, mounts, nursery, processes, record, spawn, verdict
 from jobs.module_code import code_of
 
 __all__ = ["Launcher"]
 
 #: In an order in which each finds what it imports.
-_MODULES: Tuple[ModuleType, ...] = (system, keeper, messages, verdict, record, processes, spawn, bounds, nursery,
-                                    loop)
+_MODULES: Tuple[ModuleType, ...] = (system, keeper, messages, verdict, record, processes, spawn, bounds, mounts,
+                                    nursery, loop)
 _F_SETPIPE_SZ = 1031
 _PIPE_BYTES = 1 << 18
 #: Reads the code from the pipe, makes the modules of it, and runs the loop.

@@ -23,6 +23,7 @@ import time
 from jobs import system
 from jobs.keeper import processes, verdict
 from jobs.keeper.bounds import Bounds, memory_of
+from jobs.keeper.mounts import Mounts
 from jobs.keeper.spawn import SHORTAGES, Refused, Shortage, shown
 from jobs.system import signal
 
@@ -113,7 +114,8 @@ class Attempt:
                  "give_up_at", "round_s", "wake_at", "sizes_at", "bounds", "memory_at", "seen", "killed", "survivors",
                  "lives_on")
 
-    def __init__(self, spec: AttemptSpec, pid: int, pid_start: int, started_at: float, started_mono: float) -> None:
+    def __init__(self, spec: AttemptSpec, pid: int, pid_start: int, started_at: float, started_mono: float,
+                 bounds: "Optional[Bounds]" = None) -> None:
         self.spec = spec
         self.pid = pid
         self.pid_start = pid_start
@@ -138,7 +140,9 @@ class Attempt:
         self.give_up_at = _NEVER
         self.round_s = _ROUND_S
         self.sizes_at = started_mono + _pause_s(spec.output_limit)
-        self.bounds = None if spec.bounds is None else Bounds(spec.bounds)
+        if bounds is None and spec.bounds is not None:
+            bounds = Bounds(spec.bounds)  # adopted: what was set for it when it was started still holds
+        self.bounds = bounds
         #: When the memory of its tree is looked at.
         self.memory_at = _NEVER
         if self.bounds is not None and self.bounds.memory_bytes:
@@ -192,6 +196,7 @@ class Nursery:
                  allow_shell: bool = True, owns_children: bool = True, kill_patience_s: float = 60.0) -> None:
         self._record = record
         self._spawner = spawner
+        self._mounts = Mounts()
         self._output_fd = output_fd
         self._environment = environment
         self._allow_shell = allow_shell
@@ -237,14 +242,18 @@ class Nursery:
         :raises Shortage: where the system is short of something; nothing of the attempt is left then
         """
         started_at, started_mono = time.time(), time.monotonic()
+        bounds: "Optional[Bounds]" = None
         try:
             if spec.refusal is not None:
                 raise Refused(spec.refusal[0], spec.refusal[1])
-            self._enter_folder(spec.folder)
+            is_distant = self._mounts.may_hang(spec.folder)
+            if is_distant or spec.bounds is not None:
+                bounds = Bounds(spec.bounds, spec.folder if is_distant else None)
+            self._enter_folder(b"/" if is_distant else spec.folder)
             streams = self._open_streams(spec)
             try:
                 self._note_start(spec, started_at, started_mono)
-                pid, pid_start = self._spawn(spec, streams)
+                pid, pid_start = self._spawn(spec, streams, bounds)
             except Shortage:
                 self._record.unstarted(spec.token)
                 self._remove_output(spec)
@@ -259,7 +268,7 @@ class Nursery:
         if pid == 0:
             self._end_without_process(spec, started_at, None)
             return
-        attempt = Attempt(spec, pid, pid_start, started_at, started_mono)
+        attempt = Attempt(spec, pid, pid_start, started_at, started_mono, bounds)
         self._record.process(spec.token, pid, pid_start)
         self._take_in(attempt)
 
@@ -441,7 +450,7 @@ class Nursery:
         if refused is not None:
             raise Shortage("the run's record cannot be written: %s" % os.strerror(refused.errno or 0))
 
-    def _spawn(self, spec: AttemptSpec, streams: "Sequence[int]") -> "Birth":
+    def _spawn(self, spec: AttemptSpec, streams: "Sequence[int]", bounds: "Optional[Bounds]") -> "Birth":
         """Pid and start time; pid 0 for an empty command."""
         if not spec.argv:
             return 0, 0
@@ -449,8 +458,11 @@ class Nursery:
         environment.update(spec.environment)
         environment[processes.MARK] = spec.token.encode("utf-8", "surrogateescape")
         before = processes.boot_time_s()
-        pid = self._spawner.start(spec.argv, environment, streams, self._allow_shell,
-                                  None if spec.bounds is None else Bounds(spec.bounds).spawn)
+        if bounds is None:
+            pid = self._spawner.start(spec.argv, environment, streams, self._allow_shell)
+        else:
+            pid = self._spawner.start(spec.argv, environment, streams, self._allow_shell, bounds.spawn,
+                                      bounds.distant or b"")
         after = processes.boot_time_s()
         return pid, self._start_of(pid, int(before * self._ticks_a_second), int(after * self._ticks_a_second))
 
@@ -705,7 +717,7 @@ class Nursery:
         del self.running[spec.token]
         status, exit_code, ended_by, reason = verdict.judge(
             attempt.status, spec.success_codes, attempt.stop_reason, attempt.stop_text, spec.via_shell,
-            lives_on=attempt.lives_on)
+            self._late_refusal(attempt), attempt.lives_on)
         if status == "FAILED" and not attempt.stop_reason and attempt.bounds is not None and attempt.status is not None:
             reason = attempt.bounds.ended_by(attempt.status, attempt.cpu_s or 0.0) or reason
         if attempt.stop_reason == "output_limit":
@@ -717,6 +729,19 @@ class Nursery:
                  attempt.max_rss_bytes, attempt.survivors)
         self._record.ended(facts)
         self._events.append(("ended", facts, status != "SUCCESS" or not spec.decides_alone))
+
+    def _late_refusal(self, attempt: Attempt) -> "Optional[Tuple[Optional[int], str]]":
+        """Why a child that took its time in front of its folder never became its program; None where it did."""
+        if attempt.bounds is None or attempt.lives_on:
+            return None
+        try:
+            attempt.bounds.check()
+        except Refused as refused:
+            return None if attempt.stop_reason else (refused.exit_code, refused.reason)
+        except OSError as error:
+            if not attempt.stop_reason:
+                return self._spawner.refusal_of(error, attempt.spec.argv[0])
+        return None
 
     # ---- whose process is it -------------------------------------------------------------------------------------
 

@@ -70,13 +70,14 @@ class Spawner:
         self._method: "Optional[Method]" = None
 
     def start(self, argv: "Sequence[bytes]", environment: "Environment", streams: "Sequence[int]",
-              allow_shell: bool = True, method: "Optional[Method]" = None) -> int:
+              allow_shell: bool = True, method: "Optional[Method]" = None, base: bytes = b"") -> int:
         """Start a program in the current folder.
 
         :param argv: the program, by name or by path, and its arguments
         :param streams: descriptors that become 0, 1, 2; as many as are given, the others stay as they are
         :param allow_shell: whether a script without a first line may be given to ``/bin/sh``
         :param method: how to start it, where it is not to be started as all others are
+        :param base: the folder that it will be in, where that is not the current one
         :returns: its pid
         :raises Refused: where it cannot be executed
         :raises Shortage: where the system is short of something
@@ -84,14 +85,14 @@ class Spawner:
         spawn = self.spawn if method is None else method
         name = argv[0]
         path = environment.get(b"PATH", os.defpath.encode())
-        program = name if b"/" in name else self._look_up(name, path)
+        program = name if b"/" in name else self._look_up(name, path, base)
         try:
             try:
                 return spawn(program, argv, environment, streams)
             except FileNotFoundError:
                 if self._found.pop((path, name), None) is None:
                     raise
-                program = self._look_up(name, path)
+                program = self._look_up(name, path, base)
                 return spawn(program, argv, environment, streams)
         except OSError as error:
             if error.errno == errno.ENOEXEC and allow_shell:
@@ -119,6 +120,11 @@ class Spawner:
             self._method = _by_subprocess
         return self._method(program, argv, environment, streams)
 
+    def refusal_of(self, error: OSError, program: bytes) -> "Tuple[Optional[int], str]":
+        """Exit code and reason where a process has ended since it could not become its program."""
+        found = self._translated(error, program)
+        return (found.exit_code, found.reason) if isinstance(found, Refused) else (None, str(found))
+
     def _spawn_by_shell(self, argv: "Sequence[bytes]", environment: "Environment", streams: "Sequence[int]",
                         spawn: "Method") -> int:
         try:
@@ -126,15 +132,15 @@ class Spawner:
         except OSError as error:
             raise self._translated(error, SHELL)
 
-    def _look_up(self, name: bytes, path: bytes) -> bytes:
+    def _look_up(self, name: bytes, path: bytes, base: bytes) -> bytes:
         known = self._found.get((path, name))
         if known is not None:
             return known
         refused = None
         for folder in path.split(b":"):
-            candidate = os.path.join(folder or b".", name)
+            candidate = os.path.join(base, folder or b".", name)
             if _is_program(candidate):
-                if os.path.isabs(candidate):
+                if os.path.isabs(folder):
                     self._found[(path, name)] = candidate
                 return candidate
             if refused is None and os.path.isfile(candidate):

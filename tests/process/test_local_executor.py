@@ -464,7 +464,8 @@ def test_the_keeper_can_be_recognised_and_holds_nothing_foreign(case: Case) -> N
     links = [os.readlink(str(link)) for link in (proc / "fd").iterdir()]
     assert links.count("/dev/null") == 3
     assert sorted(link.split(":")[0] for link in links if link != "/dev/null") == sorted(
-        ["pipe"] * 4 + [str(case.record), str(case.output), "/proc/%d/task/%d/children" % (pid, pid)])
+        ["pipe"] * 4 + [str(case.record), str(case.output), "/proc/%d/task/%d/children" % (pid, pid),
+                       "/proc/%d/mountinfo" % pid])
     os.close(foreign)
 
 
