@@ -1,4 +1,4 @@
-"""A stand-in for python-oracledb over HSQLDB in its Oracle mode, through JDBC: no Oracle server can be had for tests.
+"""A stand-in for python-oracledb over HSQLDB in its Oracle mode, through JDBC: no Oracle server can be had here.
 
 What HSQLDB lacks is rewritten here and nowhere else: RETURNING ... INTO, LOCK TABLE ... IN ... MODE (as locks of this
 process), SYS_EXTRACT_UTC in a TO_CHAR, the column name AT, and Oracle's empty text, which is NULL. Each statement is
@@ -14,12 +14,12 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import pytest
 
+from hsqldb_process import JARS, Engine
 from jobs.server_place import ServerPlace
 from oracle_rules import broken_rules
 
 __all__ = ["STATEMENTS", "install", "oracle_place", "why_not"]
 
-JARS = ("/usr/share/java/hsqldb.jar", "/usr/share/java/hsqldb-2.6.0.jar")
 #: Every statement that went through, for whoever wants to look at them.
 STATEMENTS: List[str] = []
 _RETURNING = re.compile(r"\A(.*) RETURNING (\w+) INTO :\d+\Z", re.DOTALL)
@@ -91,13 +91,13 @@ class Variable:
 class Cursor:
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
-        self._cursor = connection.jdbc.cursor()
+        self._rows: Any = None
         self.arraysize = 100
         self.rowcount = -1
 
     @property
     def description(self) -> Any:
-        return self._cursor.description
+        return None if self._rows is None else ()
 
     def var(self, kind: object, arraysize: int = 1) -> Variable:
         return Variable()
@@ -106,37 +106,37 @@ class Cursor:
         """Nothing: JDBC asks the statement."""
 
     def close(self) -> None:
-        self._cursor.close()
+        self._rows = None
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
-        STATEMENTS.append(sql)
-        problems = broken_rules(sql)
-        if problems:
-            raise Error("ORA-00900: our rules: %s in: %s" % ("; ".join(problems), sql))
+        self._judge(sql)
         lock = _LOCK.match(sql)
         if lock is not None:
             self._connection.lock.take(self._connection, lock.group(2), float(lock.group(3)))
             return
         returning = _RETURNING.match(sql)
         if returning is not None:
-            self._run(returning.group(1), values[:-1])
-            self._cursor.execute("CALL IDENTITY()")
-            values[-1].value = int(self._cursor.fetchone()[0])
+            self._run(returning.group(1), values[:-1], commits=False)
+            values[-1].value = self._connection.ask("execute", "CALL IDENTITY()", [])[1][0][0]
+            self._connection.commit_alone()
             return
         self._run(sql, values)
 
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._judge(sql)
         changed = 0
-        STATEMENTS.append(sql)
-        problems = broken_rules(sql)
-        if problems:
-            raise Error("ORA-00900: our rules: %s in: %s" % ("; ".join(problems), sql))
         for row in rows:
             self._run(sql, row)
             changed += self.rowcount
         self.rowcount = changed
 
-    def _run(self, sql: str, values: Sequence[Any]) -> None:
+    def _judge(self, sql: str) -> None:
+        STATEMENTS.append(sql)
+        problems = broken_rules(sql)
+        if problems:
+            raise Error("ORA-00900: our rules: %s in: %s" % ("; ".join(problems), sql))
+
+    def _run(self, sql: str, values: Sequence[Any], commits: bool = True) -> None:
         text = sql.replace(_CLOCK, "TO_CHAR(CURRENT_TIMESTAMP AT TIME ZONE INTERVAL '0:00' HOUR TO MINUTE, "
                                    "'YYYY-MM-DD HH24:MI:SS')")
         parts = re.split(r"('(?:[^']|'')*')", text)
@@ -149,85 +149,62 @@ class Cursor:
                 wanted, len(values)))
         # Oracle knows no empty text.
         bound = [None if value == "" else value for value in values]
-        try:
-            self._cursor.execute("".join(parts), bound)
-        except Exception as error:  # noqa: BLE001 - whatever JDBC says
-            raise self._connection.translated(error)
-        self.rowcount = self._cursor.rowcount
-        if self._connection.autocommit or re.match(r"\s*(CREATE|ALTER|DROP)\b", text):
+        self.rowcount, self._rows = self._connection.ask("execute", "".join(parts), bound)
+        if commits and (self._connection.autocommit or re.match(r"\s*(CREATE|ALTER|DROP)\b", text)):
             self._connection.commit()
 
     def fetchone(self) -> Any:
-        row = self._cursor.fetchone()
-        return None if row is None else tuple(_plain(value) for value in row)
+        return tuple(self._rows.pop(0)) if self._rows else None
 
     def fetchall(self) -> Any:
-        return [tuple(_plain(value) for value in row) for row in self._cursor.fetchall()]
-
-
-def _plain(value: Any) -> Any:
-    name = type(value).__name__
-    if "Clob" in name:
-        return str(value.getSubString(1, int(value.length())))
-    if "Long" in name or "Integer" in name or name == "JInt":
-        return int(value)
-    if "Double" in name:
-        return float(value)
-    if "BigDecimal" in name:
-        return int(str(value)) if int(value.scale()) <= 0 else float(str(value))
-    return str(value) if "String" in name else value
+        rows, self._rows = self._rows, []
+        return [tuple(row) for row in rows]
 
 
 class Connection:
     def __init__(self, url: str) -> None:
-        import jaydebeapi
-        import jpype
-        jar = next(jar for jar in JARS if os.path.exists(jar))
-        if not jpype.isJVMStarted():
-            # -Xrs: signals stay Python's, for whatever other tests run in this process.
-            jpype.startJVM(jpype.getDefaultJVMPath(), "-Xrs", "-Xmx256m", "-Djava.class.path=" + jar)
-        self.jdbc = jaydebeapi.connect("org.hsqldb.jdbc.JDBCDriver", url, ["SA", ""], jar)
-        self.jdbc.jconn.setAutoCommit(False)
+        self._engine = Engine.get()
+        self._number = 0
+        self._number = self.ask("connect", url)[0]
         self.autocommit = False
         self.call_timeout = 0
         self.outputtypehandler: Any = None
         self.lock = _LOCKS.setdefault(url, _Lock())
-        cursor = self.jdbc.cursor()
         for missing in ("CREATE VIEW user_tables AS SELECT table_name FROM information_schema.tables "
                         "WHERE table_schema = 'PUBLIC'",
                         "CREATE FUNCTION to_clob(t VARCHAR(32000)) RETURNS CLOB RETURN CAST(t AS CLOB)"):
             try:
-                cursor.execute(missing)
-            except Exception:  # noqa: BLE001 - another connection made it
-                continue
-        cursor.execute("SET DATABASE TRANSACTION CONTROL MVCC")
-        cursor.close()
+                self.ask("execute", missing, [])
+            except Error:
+                continue  # another connection made it
 
-    def translated(self, error: BaseException) -> Error:
-        text = " ".join(str(error).split())
-        code = getattr(error, "getErrorCode", lambda: 0)()
-        for cause in (error,) + tuple(getattr(error, "args", ())):
-            code = code or getattr(cause, "getErrorCode", lambda: 0)()
-        number = _NUMBERS.get(int(code), 0)
-        if "statement is in a transaction" in text or "rolled back: serialization" in text:
-            number = 54
-        return Error("ORA-%05d: %s (%s)" % (number or 900, text, code))
+    def ask(self, what: str, *rest: object) -> List[Any]:
+        """Have HSQLDB do something; its errors become Oracle's."""
+        found = self._engine.ask(what, self._number, *rest)
+        if found[0] == "ok":
+            return found[1:]
+        code, text = found[1:]
+        raise Error("ORA-%05d: %s (%s)" % (_NUMBERS.get(code, 900), text, code))
 
     def cursor(self) -> Cursor:
         return Cursor(self)
 
+    def commit_alone(self) -> None:
+        """Commit what was done outside of a transaction."""
+        if self.autocommit:
+            self.commit()
+
     def commit(self) -> None:
-        self.jdbc.commit()
+        self.ask("commit")
         self.lock.release(self)
 
     def rollback(self) -> None:
-        self.jdbc.rollback()
+        self.ask("rollback")
         self.lock.release(self)
 
     def close(self) -> None:
-        self.jdbc.rollback()
-        self.lock.release(self)
-        self.jdbc.close()
+        self.rollback()
+        self.ask("close")
 
 
 def install(monkeypatch: "pytest.MonkeyPatch", name: str) -> None:
