@@ -289,16 +289,19 @@ class Engine:
         self._offer_pools()
         taken = self._scheduler.take_ready(self._ahead(), self._take_slots)
         while taken:
-            failed = False
-            for position in taken:
+            while taken:
+                position = taken.pop(0)
                 if self._scheduler.has_prechecks_to_make(position):
                     self._ask(position, now)
                 else:
                     self._begin(position, now)
-                failed = failed or not self._scheduler.is_in_flight(position)
-            if not failed:
+                if not self._scheduler.is_in_flight(position):
+                    break
+            else:
                 return
             # What ended without having begun has made room, or has barred the others.
+            for position in taken:
+                self._scheduler.withdrawn(position)
             self._gather()
             self._bar()
             self._offer_pools()
@@ -358,12 +361,9 @@ class Engine:
         self._ask_next(position, now)
 
     def _ask_next(self, position: int, now: float) -> None:
-        """Ask what comes next; where nothing is left to be asked, the job may begin."""
+        """Ask what comes next; where nothing is left to be asked, or can be, the job may begin (or end at once)."""
         left = self._questions[position]
-        is_condition = bool(left) and left[0][0].name == CONDITION
-        if not is_condition and self._attempts.untold(position) is not None:
-            self._begin(position, now)
-        elif left:
+        if left and (left[0][0].name == CONDITION or self._attempts.untold(position) is None):
             self._check(self._attempts.token(position, 1), left.pop(0))
         else:
             self._scheduler.checked(position, True, "", now, self._unit_random())

@@ -665,7 +665,7 @@ _CELLS = {
     (QUEUED, STOP): _S._cancel,
     (PRECHECK, CHECKED): _S._prechecked,
     (PRECHECK, UNNEEDED): _S._skip,
-    (PRECHECK, ENDED): _S._end_unstarted,
+    (PRECHECK, WITHDRAWN): _S._give_back,
     (PRECHECK, STOP): _S._cancel,
     (DISPATCHED, STARTED): _S._start,
     (DISPATCHED, ENDED): _S._end_unstarted,

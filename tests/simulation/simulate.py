@@ -27,7 +27,11 @@ class Violation(AssertionError):
     """A rule was broken; says which, and the seed to replay it."""
 
 
-def random_pipeline(rnd):
+#: A command that refers to what nobody tells.
+UNTOLD = "echo ${jobs.j0.outputs.n}"
+
+
+def random_pipeline(rnd, untold=0.0):
     count = rnd.randrange(1, 40)
     jobs = []
     for position in range(count):
@@ -42,13 +46,14 @@ def random_pipeline(rnd):
                             on_exit_codes=frozenset(rnd.choice(((1,), (), (1, 2)))),
                             on_status=frozenset(rnd.choice((("ERROR", "FAILED", "TIMEOUT"), ("TIMEOUT",), ()))))
         jobs.append(Job(
-            id="j%d" % position, command="true", dependencies=tuple(dependencies), join=join,
+            id="j%d" % position, command=UNTOLD if rnd.random() < untold else "true", dependencies=tuple(dependencies), join=join,
             timeout_s=rnd.choice((2.0, 10.0, 100.0)), total_timeout_s=rnd.choice((None, None, None, 6.0)),
             stop_grace_s=rnd.choice((0.0, 1.0)), retry=retry, allow_failure=rnd.random() < 0.15,
             priority=rnd.choice((0, 0, 0, 1, 5, -3)),
             success_exit_codes=frozenset(rnd.choice(((0,), (0,), (0, 2)))),
             skip_exit_codes=frozenset((2,)) if rnd.random() < 0.2 else frozenset(),
             condition={"env": "X"} if rnd.random() < 0.1 else None,
+            inputs=("in",) if rnd.random() < 0.15 else (), products=("out",) if rnd.random() < 0.3 else (),
             pre_checks=(Check("pre"),) if rnd.random() < 0.1 else (),
             post_checks=(Check("post"),) if rnd.random() < 0.1 else ()))
     return Pipeline(application="sim", jobs=jobs, parallel=True, max_workers=rnd.choice((1, 1, 2, 3, 8)),
@@ -241,7 +246,7 @@ class SimulatedChecks:
 
     def submit(self, ticket, checks, context):
         passed = self.decide()
-        self.verdicts.append(Checked(ticket, [CheckResult(checks[0].name, passed, "" if passed else "as decided")]))
+        self.verdicts.append(Checked(ticket, [CheckResult(checks[0].name, passed, "as decided")]))
 
     def hurry(self):
         pass
@@ -257,7 +262,7 @@ def run_seed(seed):
     :raises Violation: where a rule was broken
     """
     rnd = random.Random(seed)
-    pipeline = random_pipeline(rnd)
+    pipeline = random_pipeline(rnd, 0.05)
     graph = Graph(pipeline.jobs)
     clock = SimulatedClock()
     ledger = Ledger()
@@ -332,6 +337,11 @@ def verify(pipeline, journal, ledger, outcome, given, signalled, clock):
                 ("CANCELLED", "TIMEOUT")):
             raise Violation("job %d is %s, its last attempt %s" % (position, final[position], last))
     for position, status in final.items():
+        if pipeline.jobs[position].command == UNTOLD and (position in attempts or status == "SUCCESS") and (
+                position not in given):
+            raise Violation("job %d ran without what it refers to" % position)
+        if pipeline.jobs[position].command == UNTOLD and status == "ERROR":
+            continue
         if position not in given and position not in attempts and status in ("SUCCESS", "TIMEOUT", "ERROR", "LOST"):
             raise Violation("job %d is %s and never ran" % (position, status))
     verify_verdicts(pipeline, journal, given, signalled, attempts)
@@ -358,10 +368,11 @@ def verify_verdicts(pipeline, journal, given, signalled, attempts):
             states.append((d.when, final[other], met))
         met = sum(1 for _, _, ok in states if ok)
         runnable = met >= (job.join or len(states))
-        ran = position in attempts or final[position] == "FAILED"
+        ran = position in attempts or final[position] == "FAILED" or job.command == UNTOLD and final[position] == "ERROR"
         if ran and not runnable:
             raise Violation("job %d ran although its dependencies were not met" % position)
-        if runnable and not ran and final[position] == "SKIPPED" and job.condition is not None:
+        if runnable and not ran and final[position] == "SKIPPED" and (job.condition is not None
+                                                                           or job.may_be_up_to_date):
             continue
         if runnable and not ran and final[position] != "CANCELLED":
             raise Violation("job %d could run and ended %s" % (position, final[position]))
