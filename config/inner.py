@@ -40,8 +40,8 @@ _OF_THE_JOBS = frozenset((
     "working_dir", "env_variables", "inherit_shell_env", "defaults", "parameters", "allow_shell", "pools", "jobs",
     "secrets", "application_name", "name", "$schema", "security_policy", "security_level", "command_whitelist",
     "command_allowlist_patterns", "workspace_paths", "dependency_plugins"))
-#: Keys that hold for inner files as well.
-_STRICT = ("allow_shell", "security_policy", "security_level")
+#: Keys that hold for inner files as well where the outer file blocks commands.
+_POLICY = ("security_policy", "security_level", "command_whitelist", "command_allowlist_patterns", "workspace_paths")
 #: Keys that a file may have to be run by itself as well, and that the file decides that is run.
 _OF_THE_RUN = ("parallel", "max_workers", "continue_on_error")
 _OUTPUT = re.compile(r"\$\{jobs\.([^{}$]+)\.outputs\.")
@@ -211,8 +211,14 @@ def _inner(document: Document, path: str, environ: Mapping[str, str], outer: Exp
                     report.error((name,), "E156", "belongs to a run, and a job of another file runs this one",
                                  "take it out, or say it in the file that is run", at_key=True)
         # What the file forbids that is run, no inner one allows.
-        value = dict(value, **{name: outer.top[name] for name in _STRICT if name in outer.top
-                               and (name != "allow_shell" or outer.top[name] is False)})
+        value = dict(value)
+        if outer.top.get("allow_shell") is False:
+            value["allow_shell"] = False
+        if outer.top.get("security_policy") in ("block", "strict"):
+            for name in _POLICY:
+                value.pop(name, None)
+                if name in outer.top:
+                    value[name] = outer.top[name]
         secrets = outer.top.get("secrets")
         if isinstance(secrets, list) and isinstance(value.get("secrets", []), list):
             value["secrets"] = secrets + value.get("secrets", [])

@@ -65,6 +65,7 @@ CODES: Dict[str, str] = {
     "E161": "a limit is above what this user may have, or it may not become the user of run_as",
     "E162": "a job that runs as another user cannot tell outputs",
     "E170": "an env_file cannot be read, or has a line that is not understood",
+    "E171": "the security policy refuses the command",
     "W101": "the program was not found",
     "W102": "the job can never run",
     "W103": "the timeout is longer than the one of the whole run",
@@ -76,6 +77,7 @@ CODES: Dict[str, str] = {
     "W109": "${item} stands in a job without for_each",
     "W110": "what was told of some items holds for more of them",
     "W119": "others could have written the file: a run would refuse it",
+    "W171": "the command looks dangerous, by the level of the security policy",
     "W172": "a secret value stands in a command line, which all users of the machine can read",
 }
 

@@ -296,9 +296,6 @@ def _check_shell(jobs: _Jobs, defaults: Mapping[str, object], report: Report) ->
 def _check_support(top: _Raw, report: Report) -> None:
     if "name" in top and "application_name" in top and top["name"] != top["application_name"]:
         report.warning(("name",), "W107", "has no effect beside application_name")
-    if top.get("security_policy") in ("block", "strict"):
-        report.error(("security_policy",), "E151", "the policy %s is not supported yet by this version" % shown(
-            top["security_policy"]), 'write "warn" to run without it')
     patterns = top.get("command_allowlist_patterns")
     if isinstance(patterns, list):
         _check_patterns(patterns, report)

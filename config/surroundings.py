@@ -44,7 +44,8 @@ def check(top: _Raw, jobs: _Jobs, defaults: _Raw, names: Set[str], folder: str, 
         check_limits(jobs, defaults, report)
     if "command" in names:
         surroundings.check_programs(jobs, names, folders)
-        from config import visible_secrets
+        from config import command_policy, visible_secrets
+        command_policy.check(top, jobs, defaults, surroundings.environment, folders.working_dir, report)
         visible_secrets.check(top, jobs, defaults, surroundings.environment, environ, folders.working_dir, report)
 
 

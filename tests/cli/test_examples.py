@@ -75,7 +75,7 @@ def orders_of(folder: Path) -> List[Tuple[str, str, str, int]]:
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {
         "nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters", "fan_out",
-        "sub_pipelines", "up_to_date", "limits"}
+        "sub_pipelines", "up_to_date", "limits", "guarded"}
     for folder in EXAMPLES.iterdir():
         assert (folder / (folder.name + ".json")).is_file()
 
@@ -266,3 +266,16 @@ def test_limits(tmp_path: Path) -> None:
     lines = example.output(document, "modest").split("\n")
     assert lines[0] in ("077", "0077") and lines[1] == "256" and lines[3].startswith("-rw-------")
     assert example.output(document, "endless_log") == "y\n" * (5 << 20)
+
+
+def test_guarded(tmp_path: Path) -> None:
+    example = Example("guarded", tmp_path)
+    document = example.run(0)
+    assert statuses(document) == {"clean": "SUCCESS", "load": "SUCCESS"}
+    assert "only-an-example" in (example.work / "who").read_text()
+    shown = example.call("logs", "last", "load").stdout
+    assert b"as loader at ***" in shown and b"only-an-example" not in shown
+    example.file.write_text(example.file.read_text().replace("rm -rf -- work\"}", "rm -rf -- work /\"}"))
+    refused = example.call("run", str(example.file))
+    assert refused.returncode == 2 and b"error E171 jobs[0].command: deletes a folder of the system" in refused.stderr
+    assert (example.work / "who").exists()

@@ -172,8 +172,7 @@ BAD_TOP_KEYS = [
     ('"dependency_plugins": [5]', '2:24: error E103 dependency_plugins[0]: must be a string or an object, got 5'),
     ('"dependency_plugins": [{"path": "x"}]', '2:24: error E107 dependency_plugins[0]: the key "name" is required'),
     ('"dependency_plugins": []', None),
-    ('"security_policy": "block"', '2:20: error E151 security_policy: the policy "block" is not supported yet by this '
-     'version; write "warn" to run without it'),
+    ('"security_policy": "block"', None),
     ('"security_policy": "warn", "security_level": "high", "command_whitelist": ["x"], "workspace_paths": ["/x"]', None),
     ('"command_allowlist_patterns": ["("]', '2:32: error E114 command_allowlist_patterns[0]: is no regular expression: '
      'missing ), unterminated subpattern at position 0'),
