@@ -1,5 +1,6 @@
 """Joins table, gate and services to a server for one home."""
 import ssl
+import sys
 from typing import Callable, Dict, List, Optional, Sequence
 
 from api.gate import Gate
@@ -21,7 +22,10 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext:
     :raises OSError: where they cannot be read, or do not belong together
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.options |= ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
+    if sys.version_info >= (3, 7):
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    else:
+        context.options |= ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
     context.load_cert_chain(certificate, key)
     return context
 

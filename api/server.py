@@ -143,6 +143,7 @@ class ExecutionerAPI(HTTPServer):
             _Handler(connection, client_address, self)
         finally:
             try:
+                _say_goodbye(connection.socket)
                 connection.socket.close()
             finally:
                 self.connections.remove(connection)
@@ -154,6 +155,16 @@ class ExecutionerAPI(HTTPServer):
             request.send(response_head(response, self.date(), False) + response.body)
         except OSError:
             return
+
+
+def _say_goodbye(opened: socket.socket) -> None:
+    """End TLS as it wants to be ended, or clients take the end for an attack; waits for nobody."""
+    if isinstance(opened, ssl.SSLSocket):
+        try:
+            opened.settimeout(0)
+            opened.unwrap()
+        except (OSError, ValueError):
+            return  # said, and not answered yet; or it was cut, or never came to TLS
 
 
 class _Dates:
@@ -292,7 +303,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer what was no request, and see that the answer arrives although more may be coming."""
         response = json_response(problem.document(), problem.status, problem.headers)
         self._write(response_head(response, self._api.date(), False) + response.body)
-        self._socket.shutdown(socket.SHUT_WR)
+        _say_goodbye(self._socket)
+        socket.socket.shutdown(self._socket, socket.SHUT_WR)
         deadline = time.monotonic() + _LINGER_S
         left_bytes = _LINGER_BYTES
         while left_bytes > 0:

@@ -2,9 +2,10 @@
 import json
 import os
 import socket
+import ssl
 import threading
 import time
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from api.app import make_server
 from api.server import Limits
@@ -36,7 +37,11 @@ class ApiCase:
     """
 
     def __init__(self, folder: str, limits: Optional[Limits] = None, environ: Optional[Dict[str, str]] = None,
-                 command: Optional[List[str]] = None) -> None:
+                 command: Optional[List[str]] = None, host: str = "127.0.0.1",
+                 tls: Optional[ssl.SSLContext] = None) -> None:
+        self.host = host
+        #: Makes a TLS connection of a new one.
+        self.wrap: Optional[Callable[[socket.socket], socket.socket]] = None
         self.home = os.path.join(folder, "home")
         os.mkdir(self.home, 0o700)
         self.history_path = os.path.join(self.home, "history.db")
@@ -46,9 +51,9 @@ class ApiCase:
         #: Level, event and message of what the server told.
         self.told: List[Any] = []
         self.server = make_server(
-            "127.0.0.1", 0, self.history_path, self.store, command or ["false"],
+            host, 0, self.history_path, self.store, command or ["false"],
             environ if environ is not None else {}, "9.9", Vitals(self.home, self.history_path).checks,
-            lambda level, event, message, error: self.told.append((level, event, message, error)), (), limits)
+            lambda level, event, message, error: self.told.append((level, event, message, error)), (), limits, tls)
         self.port = self.server.port
         self._thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -64,9 +69,9 @@ class ApiCase:
 
     def connect(self) -> socket.socket:
         """A new connection."""
-        opened = socket.create_connection(("127.0.0.1", self.port), PATIENCE_S)
+        opened = socket.create_connection((self.host, self.port), PATIENCE_S)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return opened
+        return opened if self.wrap is None else self.wrap(opened)
 
     def raw(self, data: bytes) -> bytes:
         """Everything that comes back for these bytes, to the end of the connection."""
