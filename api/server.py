@@ -62,7 +62,7 @@ class ExecutionerAPI(HTTPServer):
     """
 
     allow_reuse_address = True
-    request_queue_size = 128
+    request_queue_size = 1024  # a full queue costs an honest client a second, until it asks again
 
     def __init__(self, host: str, port: int, answer: Answer, limits: Optional[Limits] = None,
                  tls: Optional[ssl.SSLContext] = None, tend: Callable[[], int] = lambda: 0) -> None:

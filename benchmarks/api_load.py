@@ -1,7 +1,7 @@
 """The API under load: python3 benchmarks/api_load.py [--requests N] [--attempts N] [--only NAME] [--quick]
 
-Each figure is measured on a server of its own, started as `executioner serve` in a home that is made for it, and printed
-as one line: requests (speed, and growth over very many), attempts (to get in), slow (sockets, with few descriptors left),
+Each figure is measured on a server of its own, started as `executioner serve` in a home that is made for it, and is one
+line: requests (speed, and growth over very many), attempts (to get in), slow (sockets, with few descriptors left),
 polling (what a run loses), runs (the first rows of a long history), page (the same in Chromium; needs Playwright).
 """
 import argparse
@@ -42,15 +42,11 @@ class Server:
         names = {token.name for token in store.all()}
         self.reader = store.create("reader-%d" % len(names), READ, time.time())
         self.operator = store.create("operator-%d" % len(names), OPERATE, time.time())
-
-        def limit() -> None:
-            if open_files is not None:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
-
         environ = dict(os.environ, PYTHONPATH=ROOT)
+        limited = ["sh", "-c", 'ulimit -n %d; exec "$@"' % open_files, "sh"] if open_files is not None else []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "executioner", "--home", self.home, "serve", "--listen", "127.0.0.1:0"],
-            stdout=subprocess.PIPE, env=environ, cwd=folder, preexec_fn=limit)
+            limited + [sys.executable, "-m", "executioner", "--home", self.home, "serve", "--listen", "127.0.0.1:0"],
+            stdout=subprocess.PIPE, env=environ, cwd=folder)
         assert self.process.stdout is not None
         found = re.match(br"http://127\.0\.0\.1:(\d+)/", self.process.stdout.readline())
         assert found is not None, "the server did not start"
@@ -205,10 +201,11 @@ def attempts(options: argparse.Namespace) -> str:
         def path_of() -> str:
             path = source.choice(GUARDED)
             return source.choice([
-                path, "/" + path, "/health/.." + path, "/static/.." + path, "/static/%2e%2e" + path, path + "/", path + "%00",
-                path + "?token=" + source.choice(secrets), path + "?access_token=" + secrets[0], path.upper(), path + ";x",
-                path.replace("/", "//"), path.replace("s", "%73"), path + "#/health", "http://127.0.0.1" + path, path + "?",
-                "/./" + path[1:], path + "/../health/.." + path, "\\" + path[1:], path + "\t", path + "%20", "*", path + "/%2e"])
+                path, "/" + path, "/health/.." + path, "/static/.." + path, "/static/%2e%2e" + path, path + "/",
+                path + "%00", path + "?token=" + source.choice(secrets), path + "?access_token=" + secrets[0],
+                path.upper(), path + ";x", path.replace("/", "//"), path.replace("s", "%73"), path + "#/health",
+                "http://127.0.0.1" + path, path + "?", "/./" + path[1:], path + "/../health/.." + path, "\\" + path[1:],
+                path + "\t", path + "%20", "*", path + "/%2e"])
 
         def token_of() -> str:
             right = source.choice(secrets)
@@ -221,7 +218,8 @@ def attempts(options: argparse.Namespace) -> str:
                 "Authorization: Bearer x\r\nAuthorization: Bearer %s\r\n" % right, "X-Token: %s\r\n" % right,
                 "Authorization: Bearer %s\u00e9\r\n" % right, "Authorization: Bearer %s\r\n" % ("y" * 4000),
                 "Proxy-Authorization: Bearer %s\r\n" % right, "X-Forwarded-For: 127.0.0.1\r\n",
-                "X-Original-URL: /status\r\n", "X-HTTP-Method-Override: GET\r\n", "Authorization : Bearer %s\r\n" % right,
+                "X-Original-URL: /status\r\n", "X-HTTP-Method-Override: GET\r\n",
+                "Authorization : Bearer %s\r\n" % right,
                 " Authorization: Bearer %s\r\n" % right])
 
         def work(number: int) -> None:
@@ -262,6 +260,7 @@ def slow(options: argparse.Namespace) -> str:
         def drip() -> None:
             while not is_over.is_set():
                 for place, opened in enumerate(dripping):
+                    is_over.wait(0.001)  # each of them once a second; one that was cut comes again
                     try:
                         if opened is None:
                             opened = dripping[place] = socket.socket()
@@ -275,7 +274,6 @@ def slow(options: argparse.Namespace) -> str:
                         if opened is not None:
                             opened.close()
                         dripping[place] = None
-                is_over.wait(0.2)
 
         thread = threading.Thread(target=drip)
         thread.start()
@@ -377,6 +375,7 @@ def runs(options: argparse.Namespace) -> str:
         fill(os.path.join(folder, "home"), options.runs)
         one = Server(folder)
         lines = []
+        assert b'"run_id":%d,' % options.runs in Client(one.port).ask("/api/v1/runs?limit=1", one.reader)[1]
         for path in ("/api/v1/runs", "/api/v1/runs?status=FAILED", "/api/v1/applications"):
             times = []
             for _ in range(30):
