@@ -1,4 +1,6 @@
-"""The API under load: python3 benchmarks/api_load.py [--requests N] [--attempts N] [--only NAME] [--quick]
+"""The API under load.
+
+    python3 benchmarks/api_load.py [--requests N] [--attempts N] [--only NAME,...]
 
 Each figure is measured on a server of its own, started as `executioner serve` in a home that is made for it, and is one
 line: requests (speed, and growth over very many), attempts (to get in), slow (sockets, with few descriptors left),
