@@ -165,7 +165,8 @@ def p7(trials):
         cap = rnd.choice((1 << 20, 8 << 20, 32 << 20))
         flooding = 6
         jobs = [{"id": "flood%d" % one, "limits": {"output": cap}, "stop_grace": 0.2,
-                 "command": rnd.choice(("yes", "yes >&2", "while :; do echo x; done", "yes 1>&2 & yes"))}
+                 "command": rnd.choice(("yes", "yes >&2", "line=$(printf %0500d 0); while :; do echo $line; done",
+                                        "yes 1>&2 & yes"))}
                 for one in range(flooding)]
         jobs.append({"id": "small", "command": ["sh", "-c", "echo fine; sleep 0.5; echo fine"], "limits": {"output": cap}})
         config = faultlib.config_of(folder, jobs, parallel=True, max_workers=8, continue_on_error=True, default_timeout=30)
