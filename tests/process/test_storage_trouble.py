@@ -168,7 +168,12 @@ def test_the_disk_is_full_from_the_start(case: Case) -> None:
             assert "Traceback" not in text and "internal error" not in text, (left, text)
             if code == 3:
                 assert text.startswith("executioner: ") and ("No space left" in text or "full" in text), (left, text)
-                assert lines(case, "ran") == [], "started although it was refused"
+                if lines(case, "ran"):
+                    # There was room for its start and not for its end: the keeper's record has that.
+                    os.unlink(disk + "/filler")
+                    case.run("run", "config.json", "--resume", "last").expect(0)
+                    assert lines(case, "ran") == ["a"], (left, "it ran twice")
+                    os.unlink(case.path("ran"))
             else:
                 assert lines(case, "ran") == ["a"], left
                 os.unlink(case.path("ran"))

@@ -128,7 +128,7 @@ MIDDLE = {"id": "check", "command": "true", "dependencies": ["count"]}
     ({"command": "echo ${jobs.cuont.outputs.rows}", "dependencies": ["count"]}, ['error E125 jobs[2].command: no job has the id "cuont"; did you mean "count"?']),
     ({"command": ["echo", "${jobs.count.rows}"], "dependencies": ["count"]}, ["error E125 jobs[2].command[1]: refers to nothing: ${jobs.count.rows}; write ${jobs.ID.outputs.NAME}"]),
     ({"env_variables": {"A": "${jobs.count.outputs.x}"}, "dependencies": ["count"]}, ['error E125 jobs[2].env_variables.A: the job "count" does not declare the output "x"; it declares "outputs": ["rows", "day"]']),
-    ({"run_if": {"file_exists": "${jobs.count.outputs.day}"}, "dependencies": ["count"]}, ["error E125 jobs[2].run_if.file_exists: what another job tells has no place here; it can stand in command, env_variables, working_dir, stdin, pre_checks, post_checks"]),
+    ({"run_if": {"file_exists": "${jobs.count.outputs.day}"}, "dependencies": ["count"]}, ["error E125 jobs[2].run_if.file_exists: what another job tells has no place here; it can stand in command, env_variables, working_dir, stdin, inputs, products, pre_checks, post_checks"]),
     ({"outputs": ["mine"], "command": "echo ${jobs.a.outputs.mine}"}, ['error E125 jobs[2].command: the job does not depend on "a", so it cannot know what that tells; name it in dependencies']),
 ])
 def test_references_to_outputs(tmp_path: Path, job: Dict[str, Any], expected: List[str]) -> None:
