@@ -355,7 +355,7 @@ def test_the_json_schema_says_the_same() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     validator = jsonschema.Draft202012Validator(ForEach().schema())
     #: What only counting shows.
-    beyond = {'[{"_x": 1}]', '{"a": {"range": 101}, "b": {"range": 100}}', '{"range": [1, 3, 0]}'}
+    beyond = {'{"a": {"range": 101}, "b": {"range": 100}}', '{"range": [1, 3, 0]}'}
     for text, _ in BAD:
         assert validator.is_valid(json.loads(text)) is (text in beyond), text
     for value in (["a", 1, True, 1.5], [], [{"a": 1, "_c": []}], {"range": 0}, {"range": [5, 1]}, {"range": [1, 9, 2], "_c": 1}, {"glob": "*"},
