@@ -10,7 +10,7 @@ from jobs.checks.result import UP_TO_DATE, CheckContext, CheckResult
 from jobs.checks.runner import Checked, run_check
 from jobs.engine import Engine
 from jobs.events import AttemptStarted, Event, JobEnded
-from jobs.executors.simulated import Behaviour, SimulatedClock, SimulatedExecutor
+from jobs.executors.simulated import Behaviour, SimulatedClock, SimulatedExecutor, SimulatedPools
 from jobs.graph import Graph
 from jobs.models import Check, JobStatus, Pipeline
 from jobs.ports import AttemptStart, ExecutorEvent
@@ -164,6 +164,6 @@ def rehearse(pipeline: Pipeline, graph: Graph, given: Dict[int, Given], usual_s:
     Engine(pipeline, RunContext(0, "rehearsal", began_at, "/"),
            Scheduler(pipeline.jobs, graph, slots, pipeline.continue_on_error, given),
            _Executor(slots, clock, behave, checks), _NoJournal(), [_Listener(rehearsal, usual_s, began_at)], clock,
-           checks, list, lambda: 0.5, told, unsure=unsure).run()
+           checks, list, lambda: 0.5, told, SimulatedPools(pipeline.pools), unsure=unsure).run()
     rehearsal.duration_s = clock.monotonic() - began
     return rehearsal

@@ -24,9 +24,8 @@ from jobs.exceptions import EXIT_FAILED, EXIT_OK, EXIT_SIGNAL, InternalError, Jo
 from jobs.masking import Masker
 from jobs.models import AttemptOutcome, Check, JobStatus, Pipeline, RunStatus, StopReason
 from jobs.outcomes import apply_skip_codes
-from jobs.pools import Pools
-from jobs.ports import (Clock, Ended, Executor, ExecutorEvent, HoldRequest, Journal, Observer, Request, Reserve,
-                        Started, StopRequest, Withdrawn)
+from jobs.ports import (Clock, Ended, Executor, ExecutorEvent, HoldRequest, Journal, Observer, PoolSlots, Request,
+                        Reserve, Started, StopRequest, Withdrawn)
 from jobs.run_context import RunContext, attempt_token, position_and_attempt
 from jobs.scheduler import Finished, Scheduler
 
@@ -72,7 +71,7 @@ class Engine:
     def __init__(self, pipeline: Pipeline, run: RunContext, scheduler: Scheduler, executor: Executor, journal: Journal,
                  observers: Sequence[Observer], clock: Clock, checks: CheckService,
                  requests: Callable[[], List[Request]], unit_random: Callable[[], float],
-                 outputs: Optional[Mapping[str, Dict[str, str]]] = None, pools: Optional[Pools] = None,
+                 outputs: Optional[Mapping[str, Dict[str, str]]] = None, pools: Optional[PoolSlots] = None,
                  reserve: Optional[Reserve] = None, unsure: Optional[Mapping[str, str]] = None) -> None:
         self._pipeline = pipeline
         self._run = run
@@ -472,7 +471,7 @@ class Engine:
         timer = self._scheduler.next_timer()
         if timer is not None:
             times.append(timer)
-        if self._pools is not None and self._scheduler.waiting_pools():
+        if self._pools is not None and self._pools.are_shared and self._scheduler.waiting_pools():
             times.append(now + POOL_POLL_S)
         if self._trouble is not None or self._short is not None:
             times.append(self._storage_retry_at)

@@ -40,6 +40,11 @@ class Pools:
             raise
 
     @property
+    def are_shared(self) -> bool:
+        """Other runs on the host take of them too."""
+        return True
+
+    @property
     def descriptors(self) -> List[int]:
         """The open files of all slots, for the keeper to hold as well."""
         return [descriptor for slots in self._slots.values() for descriptor in slots]

@@ -7,7 +7,7 @@ from jobs.events import Event
 from jobs.models import AttemptOutcome, Job
 
 __all__ = ["AttemptStart", "Clock", "Ended", "Executor", "ExecutorEvent", "ExecutorNotice", "HoldRequest", "Journal",
-           "Observer", "Request", "Reserve", "Started", "StopRequest", "Withdrawn"]
+           "Observer", "PoolSlots", "Request", "Reserve", "Started", "StopRequest", "Withdrawn"]
 
 
 class Clock(Protocol):
@@ -128,6 +128,20 @@ class Reserve(Protocol):
 
     def refill(self) -> bool:
         """Take the room again where that is possible; whether it is there."""
+
+
+class PoolSlots(Protocol):
+    """The slots of pools."""
+
+    @property
+    def are_shared(self) -> bool:
+        """Whether other runs take of them too: then those that wait have to ask again and again."""
+
+    def take(self, name: str, count: int) -> Optional[List[int]]:
+        """Take that many slots of a pool, all or none; their numbers, or None where they are not free now."""
+
+    def give(self, name: str, numbers: List[int]) -> None:
+        """Give slots back."""
 
 
 class Journal(Protocol):

@@ -10,7 +10,7 @@ from jobs.exceptions import InternalError
 from jobs.models import AttemptOutcome, JobStatus, StopReason
 from jobs.ports import AttemptStart, Ended, ExecutorEvent, Started, Withdrawn
 
-__all__ = ["Behaviour", "SimulatedClock", "SimulatedExecutor", "succeed_at_once"]
+__all__ = ["Behaviour", "SimulatedClock", "SimulatedExecutor", "SimulatedPools", "succeed_at_once"]
 
 
 class Behaviour:
@@ -53,6 +53,33 @@ class SimulatedClock:
     def jump(self, seconds: float) -> None:
         """Set the wall clock, as an administrator or NTP does."""
         self._wall += seconds
+
+
+class SimulatedPools:
+    """The slots of pools that no other run takes of.
+
+    :param sizes: slots of each pool, by name
+    """
+
+    def __init__(self, sizes: Dict[str, int]) -> None:
+        self._free = {name: list(range(size)) for name, size in sizes.items()}
+
+    @property
+    def are_shared(self) -> bool:
+        """Nobody else is there."""
+        return False
+
+    def take(self, name: str, count: int) -> Optional[List[int]]:
+        """Take that many slots, all or none."""
+        free = self._free[name]
+        if len(free) < count:
+            return None
+        self._free[name] = free[count:]
+        return free[:count]
+
+    def give(self, name: str, numbers: List[int]) -> None:
+        """Give slots back."""
+        self._free[name].extend(numbers)
 
 
 class _Running:

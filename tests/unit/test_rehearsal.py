@@ -11,3 +11,14 @@ def test_checks_before_and_after_a_job_count_as_passed():
     assert [(step.position, step.starts_s) for step in found.steps] == [(0, 0.0), (1, 2.0)]
     assert found.left_out == {}
     assert found.duration_s == 5.0
+
+
+def test_jobs_of_a_pool_take_turns():
+    jobs = [Job(id=name, command="true", pool="tape", pool_slots=slots)
+            for name, slots in (("a", 2), ("b", 1), ("c", 1), ("d", 2))] + [Job(id="free", command="true")]
+    pipeline = Pipeline(application="x", jobs=jobs, parallel=True, max_workers=8, pools={"tape": 2})
+    hour = 3600.0
+    found = rehearse(pipeline, Graph(jobs), {}, {"a": hour, "b": hour, "c": hour, "d": hour, "free": hour})
+    assert {jobs[step.position].id: step.starts_s for step in found.steps} == {
+        "a": 0.0, "b": hour, "c": hour, "d": 2 * hour, "free": 0.0}
+    assert found.duration_s == 3 * hour
