@@ -7,7 +7,7 @@ says where a program that is given by its path may lie.
 """
 import os
 import re
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Sequence, Set, Tuple
 
 from config.environment import Environment, expand, expand_home
 from config.problems import Path, Report, quoted
@@ -63,7 +63,7 @@ RULES = (
          r"|\b(?:sh|bash|eval|source)\b[^;\n]*(?:<\(|\$\(|`)\s*(?:curl|wget)\b"),
     Rule("decode-and-run", "medium", "runs what was encoded, so that nobody sees what it is", ("base64",),
          r"\bbase64\s+(?:-d|-D|--decode)\b[^;&\n]*\|\s*(?:/\S*/)?(?:ba|da|k|z)?sh\b"),
-    Rule("remote-shell", "medium", "gives a shell to another machine", ("/dev/tcp/", "/dev/udp/", "nc", "netcat"),
+    Rule("remote-shell", "medium", "gives a shell to another machine", ("/dev/tcp/", "/dev/udp/", "nc", "ncat", "netcat"),
          r"/dev/(?:tcp|udp)/|" + _START + r"(?:nc|ncat|netcat)\s(?:[^;&|\n]*\s)?-\w*[ec]\s"),
     Rule("open-to-all", "medium", "lets everybody write", ("chmod",),
          _START + r"chmod\s+(?:-\S+\s+)*(?:0?[0-7]?[0-7][0-7][2367]|[ug]*[ao][ugoa]*\+\w*w\w*|\+\w*w\w*)" + _END),
@@ -77,7 +77,7 @@ RULES = (
          _START + r"(?:sudo|doas|su|pkexec)" + _END),
     Rule("eval", "high", "runs a text that is known only when it runs", ("eval",), _START + "eval" + _END),
     Rule("delete-recursive", "high", "deletes whole folders", ("rm",), _START + _RECURSIVE),
-    Rule("download", "high", "fetches from outside", ("curl", "wget", "scp", "ftp"),
+    Rule("download", "high", "fetches from outside", ("curl", "wget", "scp", "ftp", "sftp"),
          _START + r"(?:curl|wget|scp|s?ftp)" + _END),
     Rule("shared-folder", "high", "uses a folder in which everybody may write", ("tmp/", "/dev/shm/"),  # noqa: S108
          r"(?<![\w.])(?:/var)?/tmp/|/dev/shm/"),
@@ -151,10 +151,11 @@ class Policy:
 
 
 def check(top: Mapping[str, object], jobs: Sequence[Mapping[str, object]], defaults: Dict[str, object],
-          environment: Environment, working_dir: str, report: Report) -> None:
+          names: Set[str], environment: Environment, working_dir: str, report: Report) -> None:
     """Report commands of jobs, of their checks and conditions, and of notifications that the policy is about.
 
     :param top: the keys of the file
+    :param names: the keys that any job, or ``defaults``, has
     :param working_dir: of the file, absolute
     """
     policy = Policy(top, environment, working_dir)
@@ -163,9 +164,10 @@ def check(top: Mapping[str, object], jobs: Sequence[Mapping[str, object]], defau
     # Ten thousand jobs have few dangerous words: most often, none needs to be looked at.
     text = "\n".join(map(str, commands))
     words = sorted({word for rule in policy.rules for word in rule.words if word in text})
-    near = re.compile("|".join((r"\b" if word.isalnum() else "") + re.escape(word) for word in words))
+    near = re.compile("|".join(r"\b%s\b" % word if word.isalnum() else re.escape(word) for word in words))
     is_plain = not policy.workspaces and not (words and near.search(text))
-    for index, job in enumerate(jobs):
+    asking = [name for name in ("pre_checks", "post_checks", "run_if") if name in names]
+    for index, job in enumerate(jobs if asking or not is_plain else ()):
         path: Path = ("jobs", index)
         folder = working_dir
         own = effective(job, defaults, "working_dir")
@@ -174,7 +176,7 @@ def check(top: Mapping[str, object], jobs: Sequence[Mapping[str, object]], defau
         found: List[Tuple[object, Path]] = []
         if not is_plain and (policy.workspaces or near.search(str(commands[index]))):
             found.append((commands[index], place(job, "command", path)))
-        for name in ("pre_checks", "post_checks", "run_if"):
+        for name in asking:
             asked = effective(job, defaults, name)
             if asked:
                 found += _asked(asked, place(job, name, path))

@@ -55,7 +55,10 @@ def secret_values(top: Mapping[str, object], environment: Environment, environ: 
     defaults = defaults if isinstance(defaults, dict) else {}
     own = defaults.get("env_variables")
     collect_written(own if isinstance(own, dict) else {})
+    is_plain = "env_variables" not in defaults and "env_file" not in defaults
     for job in jobs if isinstance(jobs, list) else ():
+        if is_plain and type(job) is dict and "env_variables" not in job and "env_file" not in job:
+            continue  # as most of ten thousand
         if isinstance(job, dict):
             own = job.get("env_variables")
             if own and isinstance(own, dict):

@@ -45,7 +45,7 @@ def check(top: _Raw, jobs: _Jobs, defaults: _Raw, names: Set[str], folder: str, 
     if "command" in names:
         surroundings.check_programs(jobs, names, folders)
         from config import command_policy, visible_secrets
-        command_policy.check(top, jobs, defaults, surroundings.environment, folders.working_dir, report)
+        command_policy.check(top, jobs, defaults, names, surroundings.environment, folders.working_dir, report)
         visible_secrets.check(top, jobs, defaults, surroundings.environment, environ, folders.working_dir, report)
 
 
