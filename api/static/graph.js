@@ -206,10 +206,10 @@ export class GraphView {
     return parseFloat(getComputedStyle(this.scroll).maxHeight) || 700;
   }
 
-  // As large as it fits, but readable, with what runs or failed in sight.
+  // All of it where that is readable; else so large that it is, with what runs or failed in sight.
   begin() {
     const scale = (this.scroll.clientWidth - 4) / this.width;
-    this.zoom(scale > 0 ? Math.min(1, Math.max(scale, 0.8)) : 1);
+    this.zoom(scale > 0 ? Math.min(1, scale < 0.7 ? 0.8 : scale) : 1);
     this.needsFit = false;
     const telling = this.shown.find((job) => job.status === "RUNNING") || this.shown.find((job) => BAD.has(job.status));
     if (!telling) return;
