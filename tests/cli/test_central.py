@@ -16,6 +16,8 @@ import pytest
 from central_case import (HOME_TABLES, assert_same_rows, central_rows, copies_are_over, end_copiers, home_uuid,
                           with_host, write_runs)
 from cli_case import Case
+from db.copying import RUNS_AT_ONCE
+from jobs.server_place import ServerPlace
 from servers import PostgreSQLServer, wire_to
 
 JOBS = [{"id": "a", "command": "echo hello"}, {"id": "b", "command": "exit 3", "dependencies": ["a"]},
@@ -253,19 +255,19 @@ def test_the_server_dies_in_the_middle_of_a_copy(case: Case) -> None:
     server = PostgreSQLServer.start()
     try:
         place = server.place()
-        write_runs(case.home, str(place), 3000, 4)
+        write_runs(case.home, str(place), 900, 2)
+        connection = hold_up(case, server, place)
         command = case.command("db", "sync")
         child = subprocess.Popen(command, cwd=case.folder, env=case.environ, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE)
-        connection = server.connect()
-        wait_until(lambda: count(connection, place.schema) > 300)
+        wait_until(lambda: is_held_up(connection))
         server.kill()
         out, err = child.communicate(timeout=60)
         assert child.returncode == 1 and b"cannot be reached" in err and b"Traceback" not in err
         server.resume()
         connection = server.connect()
-        assert 0 < count(connection, place.schema) < 3000
-        connection.close()
+        assert count(connection, place.schema) == RUNS_AT_ONCE
+        let_go(connection, place)
         case.run("db", "sync").expect(code=0, err="")
         assert_same_rows([case.home], server, place.schema)
     finally:
@@ -274,15 +276,43 @@ def test_the_server_dies_in_the_middle_of_a_copy(case: Case) -> None:
 
 def test_a_copier_that_is_killed_leaves_nothing_half(case: Case, postgresql: PostgreSQLServer) -> None:
     place = postgresql.place()
-    write_runs(case.home, str(place), 1500, 4)
-    connection = postgresql.connect()
-    for least in (0, 300, 700):
-        with subprocess.Popen(case.command("db", "sync"), cwd=case.folder, env=case.environ) as child:
-            wait_until(lambda: count(connection, place.schema) > least)
-            child.send_signal(signal.SIGKILL)
-    connection.close()
+    write_runs(case.home, str(place), 900, 2)
+    connection = hold_up(case, postgresql, place)
+    with subprocess.Popen(case.command("db", "sync"), cwd=case.folder, env=case.environ) as child:
+        wait_until(lambda: is_held_up(connection))
+        child.send_signal(signal.SIGKILL)
+    assert count(connection, place.schema) == RUNS_AT_ONCE
+    let_go(connection, place)
     case.run("db", "sync").expect(code=0, err="")
     assert_same_rows([case.home], postgresql, place.schema)
+
+
+def hold_up(case: Case, server: PostgreSQLServer, place: ServerPlace) -> Any:
+    """Have the second batch of a copy stand still in its middle, and give a connection to look at it."""
+    case.run("db", "migrate", "--central", env={"EXECUTIONER_DATABASE": str(place)}).expect(code=0)
+    connection = server.connect()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE FUNCTION %s.hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF EXISTS (SELECT 1 FROM "
+                       "%s.runs WHERE home_run_id > %d) THEN PERFORM pg_sleep(60); END IF; RETURN NULL; END $$"
+                       % (place.schema, place.schema, RUNS_AT_ONCE))
+        cursor.execute("CREATE TRIGGER hold AFTER INSERT ON %s.attempts FOR EACH STATEMENT EXECUTE FUNCTION %s.hold()"
+                       % (place.schema, place.schema))
+    return connection
+
+
+def is_held_up(connection: Any) -> bool:
+    """Whether a copy stands still."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+        return cursor.fetchone() is not None
+
+
+def let_go(connection: Any, place: ServerPlace) -> None:
+    """End what stands still, and have nothing stand still any more."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+        cursor.execute("DROP TRIGGER hold ON %s.attempts" % place.schema)
+    connection.close()
 
 
 def count(connection: Any, schema: str) -> int:
@@ -434,23 +464,19 @@ def test_a_real_password_and_a_wrong_one(case: Case) -> None:
         server.remove()
 
 
-def test_ctrl_c_ends_a_copy_at_once(case: Case) -> None:
-    server = PostgreSQLServer.start()
-    try:
-        place = server.place()
-        write_runs(case.home, str(place), 2000, 4)
-        connection = server.connect()
-        child = subprocess.Popen(case.command("db", "sync"), cwd=case.folder, env=case.environ,
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        wait_until(lambda: count(connection, place.schema) > 300)
-        child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=30)
-        assert child.returncode == 130 and b"Traceback" not in err
-        connection.close()
-        case.run("db", "sync").expect(code=0, err="")
-        assert_same_rows([case.home], server, place.schema)
-    finally:
-        server.remove()
+def test_ctrl_c_ends_a_copy_at_once(case: Case, postgresql: PostgreSQLServer) -> None:
+    place = postgresql.place()
+    write_runs(case.home, str(place), 900, 2)
+    connection = hold_up(case, postgresql, place)
+    child = subprocess.Popen(case.command("db", "sync"), cwd=case.folder, env=case.environ, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE)
+    wait_until(lambda: is_held_up(connection))
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=30)
+    assert child.returncode == 130 and b"Traceback" not in err
+    let_go(connection, place)
+    case.run("db", "sync").expect(code=0, err="")
+    assert_same_rows([case.home], postgresql, place.schema)
 
 
 def test_a_wire_that_swallows_everything_does_not_hold_a_copy_for_ever(case: Case) -> None:
