@@ -2,63 +2,16 @@
 import csv
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
-import sys
 import tarfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import List, Tuple
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = ROOT / "examples"
-
-
-class Example:
-    """A copy of one example, so that the checkout stays as it is."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        shutil.copytree(str(EXAMPLES / name), str(folder / name), ignore=shutil.ignore_patterns("work"))
-        self.folder = folder / name
-        self.work = self.folder / "work"
-        self.file = self.folder / (name + ".json")
-        self.home = folder / "home"
-        self.elsewhere = folder / "elsewhere"
-        self.elsewhere.mkdir()
-
-    def call(self, *words: str) -> "subprocess.CompletedProcess[bytes]":
-        """One command, from a folder that has nothing to do with the example."""
-        python = os.path.dirname(sys.executable)
-        environment = dict(os.environ, PYTHONPATH=str(ROOT), PATH=python + os.pathsep + os.environ["PATH"])
-        return subprocess.run([sys.executable, "-m", "executioner", "--home", str(self.home)] + list(words),
-                              cwd=str(self.elsewhere), env=environment, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=100)
-
-    def run(self, code: int, *words: str) -> Dict[str, Any]:
-        """Run the example; the document that ``--json`` gives."""
-        done = self.call("run", str(self.file), "--json", *words)
-        assert done.returncode == code, done.stdout.decode() + done.stderr.decode()
-        document = json.loads(done.stdout.decode())
-        assert isinstance(document, dict) and document["exit_code"] == code
-        return document
-
-    def output(self, document: Dict[str, Any], job: str, stream: str = "stdout") -> str:
-        """What the last attempt of a job wrote."""
-        path = [entry[stream + "_path"] for entry in document["jobs"] if entry["job_id"] == job][0]
-        return Path(path).read_text(encoding="utf-8")
-
-
-def statuses(document: Dict[str, Any]) -> Dict[str, str]:
-    """The status of every job."""
-    return {job["job_id"]: job["status"] for job in document["jobs"]}
-
-
-def attempts(document: Dict[str, Any]) -> Dict[str, int]:
-    """How many attempts every job had."""
-    return {job["job_id"]: job["attempts"] for job in document["jobs"]}
+from example_case import EXAMPLES, Example, attempts, statuses, wait_for_text
 
 
 def orders_of(folder: Path) -> List[Tuple[str, str, str, int]]:
@@ -81,7 +34,7 @@ def test_every_example_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", ["nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters",
-                                  "fan_out", "sub_pipelines", "up_to_date"])
+                                  "fan_out", "sub_pipelines", "up_to_date", "night"])
 def test_examples_are_valid(name: str, tmp_path: Path) -> None:
     example = Example(name, tmp_path)
     params = ("--param", "region=north") if name == "parameters" else ()
@@ -244,16 +197,6 @@ def test_up_to_date(tmp_path: Path) -> None:
     document = example.run(1)
     assert statuses(document) == {"join": "FAILED", "sum": "BLOCKED"}
     assert "check_rows: made/all.csv has 2 rows, at least 3 are wanted" in document["jobs"][0]["reason"]
-
-
-def wait_for_text(path: Path, words: str = "\n") -> str:
-    """What is in a file once the words are."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if path.exists() and words in path.read_text(encoding="utf-8"):
-            return path.read_text(encoding="utf-8")
-        time.sleep(0.02)
-    raise AssertionError("%s: waited in vain" % path)
 
 
 def test_limits(tmp_path: Path) -> None:
