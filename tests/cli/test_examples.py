@@ -28,7 +28,7 @@ def orders_of(folder: Path) -> List[Tuple[str, str, str, int]]:
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {
         "nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters", "fan_out",
-        "sub_pipelines", "up_to_date", "limits", "guarded"}
+        "sub_pipelines", "up_to_date", "limits", "guarded", "night"}
     for folder in EXAMPLES.iterdir():
         assert (folder / (folder.name + ".json")).is_file()
 
