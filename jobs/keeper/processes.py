@@ -39,7 +39,8 @@ def become_subreaper(wanted: bool = True) -> bool:
 class ProcessStat:
     """A line of ``/proc/PID/stat``. Pid and start time together name a process within a boot."""
 
-    __slots__ = ("pid", "name", "state", "ppid", "pgrp", "session", "threads", "start", "is_between_programs")
+    __slots__ = ("pid", "name", "state", "ppid", "pgrp", "session", "threads", "start", "is_between_programs",
+                 "has_no_environment")
 
     def __init__(self, pid: int, name: str, fields: "List[bytes]") -> None:
         """
@@ -57,10 +58,13 @@ class ProcessStat:
         self.threads = int(fields[17])
         #: Clock ticks since boot.
         self.start = int(fields[19])
-        #: In the middle of an execve the new memory has no environment yet: where it will end is set last.
-        #: Threads of the kernel, and what is about to end, have no memory at all.
-        self.is_between_programs = (len(fields) > 48 and fields[48] == b"0" and fields[20] != b"0"
-                                    and self.state not in "ZX")
+        has_memory = len(fields) > 48 and fields[20] != b"0" and self.state not in "ZX"
+        is_empty = has_memory and fields[48] in (b"0", fields[47])
+        #: Threads of the kernel, and what is about to end, have no memory at all; an environment may be empty.
+        self.has_no_environment = not has_memory or (is_empty and fields[48] != b"0" and self.state not in "RD")
+        #: In the middle of an execve the new memory has no environment yet: where it ends is set last. Nothing sleeps
+        #: in there.
+        self.is_between_programs = is_empty and not self.has_no_environment
 
     @property
     def is_dead(self) -> bool:
@@ -141,20 +145,19 @@ def mark_of(pid: int) -> "Optional[str]":
 
 def _environment_of(pid: int) -> "Optional[bytes]":
     path = b"/proc/%d/environ" % pid
-    data = _read(path)
     for _ in range(_EXEC_LOOKS):
+        data = _read(path)
         stat = stat_of(pid) if not data else None
         if stat is None or stat.is_dead:
             return data
         if stat.state in "ZX":
             # What the first thread had is gone with it; the others still have it.
             return _read(b"/proc/%d/task/%d/environ" % (pid, max(_threads_of(pid))))
-        if not stat.is_between_programs:
-            # It has become the next program since; or has no environment in truth, or not for us.
-            return _read(path)
-        time.sleep(_EXEC_LOOK_S)
-        data = _read(path)
-    return data
+        if data is None or stat.has_no_environment:
+            return data
+        if stat.is_between_programs:
+            time.sleep(_EXEC_LOOK_S)
+    return b""
 
 
 def _threads_of(pid: int) -> "List[int]":

@@ -2,6 +2,7 @@
 import os
 import select
 import subprocess
+import sys
 
 import pytest
 
@@ -44,3 +45,16 @@ def test_threads_of_the_kernel_are_not_waited_for():
     if not kernel or kernel[0].name != "kthreadd":
         pytest.skip("the threads of the kernel are not seen from here")
     assert [stat.name for stat in kernel if stat.is_between_programs] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not run: needs root")
+def test_processes_of_others_are_not_waited_for():
+    """Who may not read their environment sees no end of it in /proc either."""
+    code = ("import os, sys, time; os.setgid(65534); os.setuid(65534)\n"
+            "from jobs.keeper import processes\n"
+            "began = time.monotonic()\n"
+            "marks = [processes.mark_of(int(name)) for name in os.listdir('/proc') if name.isdigit()]\n"
+            "sys.exit(time.monotonic() - began > 10 or not marks)\n")
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=root, env={"PYTHONPATH": root})
+    assert process.wait() == 0
