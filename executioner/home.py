@@ -18,17 +18,14 @@ _FOLDERS = ("logs", "locks", "records")
 class Home:
     """The paths of one home; nothing is touched before ``create`` or ``check``."""
 
-    __slots__ = ("path", "source")
+    __slots__ = ("path", "source", "history")
 
-    def __init__(self, path: str, source: str) -> None:
+    def __init__(self, path: str, source: str, history: Optional[str] = None) -> None:
         self.path = path
         #: Who said so: ``--home``, ``EXECUTIONER_HOME`` or ``default``.
         self.source = source
-
-    @property
-    def history(self) -> str:
-        """The SQLite file of the history."""
-        return os.path.join(self.path, "history.db")
+        #: The SQLite file of the history.
+        self.history = os.path.join(path, "history.db") if history is None else history
 
     @property
     def logs(self) -> str:
@@ -113,10 +110,11 @@ class Home:
                                context={"hint": "chmod 700 %s" % path})
 
 
-def locate(named: Optional[str], environ: Mapping[str, str]) -> Home:
+def locate(named: Optional[str], environ: Mapping[str, str], database: Optional[str] = None) -> Home:
     """The home that holds here: ``--home``, else ``EXECUTIONER_HOME``, else the default.
 
-    :raises ConfigurationError: where the name is empty or impossible
+    :param database: ``--database``: the history of runs whose file names one of its own
+    :raises ConfigurationError: where the name is empty or impossible, or there is no such history
     """
     path, source = named, "--home"
     if path is None and environ.get("EXECUTIONER_HOME"):
@@ -125,7 +123,12 @@ def locate(named: Optional[str], environ: Mapping[str, str]) -> Home:
         path, source = default_home(environ), "default"
     if not path or "\0" in path:
         raise ConfigurationError("%s: expected the path of a folder, found %r" % (source, path))
-    return Home(os.path.abspath(os.path.expanduser(path)), source)
+    if database is not None:
+        database = os.path.abspath(os.path.expanduser(database))
+        if "\0" in database or not os.path.isfile(database):
+            raise ConfigurationError("--database: there is no file %s" % database, context={
+                "hint": "name the path that the configuration gives as database"})
+    return Home(os.path.abspath(os.path.expanduser(path)), source, database)
 
 
 def make_folders(path: str) -> None:

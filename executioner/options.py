@@ -7,8 +7,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from jobs.exceptions import ConfigurationError
 
-__all__ = ["Arguments", "CommandSpec", "GLOBAL_OPTIONS", "Option", "did_you_mean", "parse_command", "split_global",
-           "usage_error"]
+__all__ = ["Arguments", "CommandSpec", "DATABASE", "GLOBAL_OPTIONS", "Option", "did_you_mean", "parse_command",
+           "split_global", "usage_error"]
 
 
 class Option:
@@ -103,6 +103,9 @@ def _split(value: str) -> List[str]:
             parts.append(piece)
     return parts
 
+
+#: Of commands that read a history: for runs whose file names its own.
+DATABASE = Option("--database", "the history of a configuration that names its own database path", "FILE")
 
 GLOBAL_OPTIONS = (
     Option("--home", "where history, logs and locks are (also EXECUTIONER_HOME)", "DIR"),

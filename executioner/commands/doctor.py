@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from executioner.console import Console
 from executioner.home import Home, locate
-from executioner.options import Arguments, CommandSpec, Option
+from executioner.options import DATABASE, Arguments, CommandSpec, Option
 from jobs.exceptions import EXIT_FAILED, EXIT_OK, ExecutionerError
 
 __all__ = ["SPEC", "execute"]
@@ -13,7 +13,7 @@ __all__ = ["SPEC", "execute"]
 SPEC = CommandSpec(
     "[CONFIG]", 0, 1,
     (Option("--health", "only what /health looks at: storage, disk, clock, expectations, stuck runs"),
-     Option("--json", "one JSON document on standard output")),
+     DATABASE, Option("--json", "one JSON document on standard output")),
     "Looks for what would keep runs from working here: Python, SQLite, the platform, the home folder, the disk, the\n"
     "history, and which features are on and who said so. Exit 0 where all is well, else 1. Writes nothing.",
     (("executioner doctor", "the machine and the home"),
@@ -76,7 +76,7 @@ def _health(arguments: Arguments, console: Console) -> int:
     import time
 
     from monitoring.health import check_health
-    home = locate(arguments.one("home"), console.environ)
+    home = locate(arguments.one("home"), console.environ, arguments.one("database"))
     checks = check_health(home.path, home.history, time.time())
     healthy = all(check.ok for check in checks)
     if arguments.flag("json"):
@@ -109,7 +109,7 @@ def _sqlite() -> Finding:
 
 
 def _home(arguments: Arguments, console: Console) -> List[Finding]:
-    home = locate(arguments.one("home"), console.environ)
+    home = locate(arguments.one("home"), console.environ, arguments.one("database"))
     source = "" if home.source == "default" else " (%s)" % home.source
     folder = home.path
     if home.exists():

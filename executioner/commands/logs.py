@@ -3,7 +3,7 @@ import time
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Set, Tuple
 
 from executioner.console import Console
-from executioner.options import Arguments, CommandSpec, Option, did_you_mean, usage_error
+from executioner.options import DATABASE, Arguments, CommandSpec, Option, did_you_mean, usage_error
 from executioner.output_files import OutputFile
 from executioner.past import wanted_run
 from jobs.exceptions import EXIT_FAILED, EXIT_OK, InternalError, StorageError
@@ -23,7 +23,7 @@ SPEC = CommandSpec(
      Option("--attempt", "of this attempt; the last one where not given", "N"),
      Option("--tail", "only the last lines of each file", "LINES"),
      Option("--raw", "also on a terminal, control characters as they are"),
-     Option("--json", "a JSON list of the files instead of their text")),
+     DATABASE, Option("--json", "a JSON list of the files instead of their text")),
     "Shows the output of a job, of all that an id means, or of all jobs of a run. RUN as for show. Values of secret\n"
     "variables are shown as ***.",
     (("executioner logs last load", "both outputs of the job load"),

@@ -3,7 +3,7 @@ from typing import Dict, List, Tuple
 
 from executioner.central import CENTRAL, origin_fields
 from executioner.console import Console
-from executioner.options import Arguments, CommandSpec, Option, did_you_mean, usage_error
+from executioner.options import DATABASE, Arguments, CommandSpec, Option, did_you_mean, usage_error
 from executioner.past import open_history
 from jobs.exceptions import EXIT_OK
 
@@ -14,7 +14,7 @@ SPEC = CommandSpec(
     (Option("--limit", "how many (20)", "N"),
      Option("--before", "only runs with a smaller number: the last one of the page before", "RUN"),
      Option("--status", "only RUNNING, SUCCESS, FAILED, CANCELLED or LOST", "STATUS"),
-     CENTRAL, Option("--json", "a JSON list on standard output")),
+     CENTRAL, DATABASE, Option("--json", "a JSON list on standard output")),
     "Lists the runs of the history, newest first.",
     (("executioner runs", "the last 20 runs"),
      ("executioner runs nightly --status FAILED", "those of one application that failed"),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple
 from executioner.central import CENTRAL
 from executioner.console import Console
 from executioner.home import Home, locate
-from executioner.options import Arguments, CommandSpec, Option, usage_error
+from executioner.options import DATABASE, Arguments, CommandSpec, Option, usage_error
 from jobs.exceptions import EXIT_OK, APIError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SPEC = CommandSpec(
      Option("--allow-host", "a name that it answers to besides loopback and its own; repeatable", "NAME"),
      Option("--tls-cert", "speak TLS with this certificate (PEM, with its chain)", "FILE"),
      Option("--tls-key", "and this key (PEM)", "FILE"),
-     CENTRAL,
+     CENTRAL, DATABASE,
      Option("--until-eof", "end when standard input ends, as well")),
     "Serves the HTTP API and the dashboard of a home until SIGTERM or SIGINT. It only reads the history; runs that\n"
     "are started through it go on when it ends. Whoever asks needs a token: executioner token create NAME.",
@@ -42,8 +42,10 @@ def execute(arguments: Arguments, console: Console) -> int:
     from jobs.startup import StopSignals
 
     host, port = parse_place(arguments.one("listen") or DEFAULT_PLACE, "--listen")
-    home = locate(arguments.one("home"), console.environ)
+    home = locate(arguments.one("home"), console.environ, arguments.one("database"))
     tls = _tls(arguments)
+    if arguments.flag("central") and arguments.flag("database"):
+        raise usage_error("--central and --database name two histories")
     central = _central(arguments, console) if arguments.flag("central") else None
     home.create()
     report = _log(home)

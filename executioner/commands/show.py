@@ -1,7 +1,7 @@
 """``show``: one run and its jobs."""
 from executioner.central import CENTRAL, origin_fields
 from executioner.console import Console
-from executioner.options import Arguments, CommandSpec, Option
+from executioner.options import DATABASE, Arguments, CommandSpec, Option
 from executioner.past import wanted_run
 from jobs.exceptions import EXIT_OK, InternalError
 
@@ -9,7 +9,7 @@ __all__ = ["SPEC", "execute"]
 
 SPEC = CommandSpec(
     "RUN", 1, 1,
-    (CENTRAL, Option("--json", "one JSON document on standard output")),
+    (CENTRAL, DATABASE, Option("--json", "one JSON document on standard output")),
     'Shows a run and what became of each job. RUN is a number, "last", -1 (the last), -2 (the one before), or the\n'
     "name of an application (its last run).",
     (("executioner show last", "the last run"),

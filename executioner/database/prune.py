@@ -5,7 +5,7 @@ from typing import Dict, List, Optional, Union
 
 from executioner.console import Console
 from executioner.home import locate
-from executioner.options import Arguments, CommandSpec, Option, usage_error
+from executioner.options import DATABASE, Arguments, CommandSpec, Option, usage_error
 from jobs.exceptions import EXIT_FAILED, EXIT_OK
 from jobs.models import Retention
 
@@ -17,7 +17,7 @@ SPEC = CommandSpec(
      Option("--runs", "how many runs of an application are kept", "N"),
      Option("--days", "how long a run is kept", "N"),
      Option("--bytes", "how much output of an application is kept, as 500M or 10GiB", "SIZE"),
-     Option("--json", "one JSON document on standard output")),
+     DATABASE, Option("--json", "one JSON document on standard output")),
     "Takes away old runs, rows and output together. Always kept: the newest run, runs that have not ended, and the\n"
     "last success and the last failure of each job. Without limits those of each application's file hold.",
     (("executioner db prune --dry-run", "what would go"),
@@ -33,7 +33,7 @@ def execute(arguments: Arguments, console: Console) -> int:
     from executioner.retention import folder_size, plan, prune
     from executioner.render import json_text
 
-    home = locate(arguments.one("home"), console.environ)
+    home = locate(arguments.one("home"), console.environ, arguments.one("database"))
     if not os.path.lexists(home.history):
         console.out.line("[]" if arguments.flag("json") else "there are no runs yet")
         return EXIT_OK
