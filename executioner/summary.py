@@ -11,7 +11,7 @@ from jobs.exceptions import StorageError
 from jobs.group_ids import in_shell
 from jobs.masking import NO_SECRETS, Masker
 from jobs.models import FAILURE_STATUSES, JobRecord, JobStatus, RunRecord, RunStatus
-from jobs.tails import last_lines, read_tail
+from jobs.tails import read_tail, short_lines
 from jobs.terminal_text import safe_text
 
 __all__ = ["MOST_FAILURES", "TAIL_LINES", "final_line", "summary"]
@@ -80,8 +80,8 @@ def _output(job: JobRecord, masker: Masker) -> List[str]:
         if text is None:
             return []
         if text:
-            shown = text.rstrip("\n").split("\n")
-            return ["  last lines of its %s (%s):" % (name, path)] + ["  | " + line for line in shown]
+            return ["  last lines of its %s (%s):" % (name, path)] + [
+                "  | " + line for line in short_lines(text, TAIL_LINES)]
     return ["  it wrote nothing"] if job.stdout_path else []
 
 
@@ -89,7 +89,7 @@ def _tail(path: Optional[str], masker: Masker) -> Optional[str]:
     if not path:
         return None
     try:
-        return last_lines(read_tail(path, _TAIL_BYTES, masker), TAIL_LINES).replace("\r\n", "\n")
+        return read_tail(path, _TAIL_BYTES, masker)
     except StorageError:
         return None  # never written, or gone already: the summary is no place to fail in
 

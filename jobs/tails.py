@@ -1,13 +1,16 @@
 """The end of an output file, for the record, for mails and for people."""
 import os
+from typing import List
 
 from jobs.masking import NO_SECRETS, Masker
 from jobs.private_files import open_regular
 
-__all__ = ["TAIL_BYTES", "last_lines", "read_tail"]
+__all__ = ["LINE_MOST", "TAIL_BYTES", "last_lines", "read_tail", "short_lines"]
 
 #: Bytes of a stream's end that are kept with a result.
 TAIL_BYTES = 64 * 1024
+#: Characters of a line in a summary or a message; a job may write megabytes without a newline.
+LINE_MOST = 500
 
 
 def read_tail(path: str, max_bytes: int = TAIL_BYTES, masker: Masker = NO_SECRETS) -> str:
@@ -47,6 +50,25 @@ def last_lines(text: str, count: int) -> str:
         if position < 0:
             return text
     return text[position + 1:]
+
+
+def short_lines(text: str, count: int) -> List[str]:
+    r"""The last ``count`` lines of a text for people; of one longer than ``LINE_MOST``, the beginning and a remark.
+
+    A control character counts as what a terminal shows for it, ``\xNN``.
+    """
+    lines = last_lines(text, count).replace("\r\n", "\n").rstrip("\n").split("\n")
+    return [_shortened(line) for line in lines]
+
+
+def _shortened(line: str) -> str:
+    from jobs.terminal_text import safe_text
+    room = LINE_MOST
+    for place, character in enumerate(line):
+        room -= len(safe_text(character))
+        if room < 0:
+            return "%s ... (%d more characters)" % (line[:place], len(line) - place)
+    return line
 
 
 def _read(descriptor: int, offset: int, length: int) -> bytes:

@@ -7,7 +7,7 @@ from jobs.exceptions import StorageError
 from jobs.group_ids import in_shell
 from jobs.masking import NO_SECRETS, Masker
 from jobs.models import FAILURE_STATUSES, JobRecord, JobStatus, RunRecord, RunStatus
-from jobs.tails import last_lines, read_tail
+from jobs.tails import read_tail, short_lines
 from jobs.terminal_text import safe_text
 from jobs.times import duration_text, utc_text
 
@@ -17,7 +17,6 @@ MOST_FAILURES = 10
 MOST_NAMES = 20
 TAIL_LINES = 20
 _TAIL_BYTES = 8 * 1024
-_LINE = 500
 
 
 class Facts(NamedTuple):
@@ -219,11 +218,11 @@ def _output(job: JobRecord, masker: Masker) -> Tuple[Optional[str], List[str]]:
     for path in (job.stderr_path, job.stdout_path):
         if path:
             try:
-                text = last_lines(read_tail(path, _TAIL_BYTES, masker), TAIL_LINES)
+                lines = short_lines(read_tail(path, _TAIL_BYTES, masker), TAIL_LINES)
             except StorageError:
                 continue  # never written, or gone
-            if text.strip():
-                return path, [line[:_LINE] for line in text.rstrip("\n").replace("\r\n", "\n").split("\n")]
+            if any(line.strip() for line in lines):
+                return path, lines
     return None, []
 
 

@@ -198,3 +198,11 @@ def test_a_log_that_cannot_be_written_is_told_and_fails_nothing(case: Case) -> N
     os.chmod(case.path("home", "logs"), 0o700)
     result = case.jobs(OK).run("run", "config.json").expect(0, out="")
     assert result.err.startswith("executioner: the log is not as it should be: ") and result.err.count("\n") == 1
+
+
+def test_a_line_without_end_is_shown_short(case: Case) -> None:
+    case.jobs({"id": "a", "command": "head -c 40000 /dev/zero; exit 3"})
+    result = case.run("run", "config.json").expect(code=1)
+    shown = [line for line in (result.out + result.err).split("\n") if "  | " in line]
+    # Of its end, 16 KiB are looked at.
+    assert [len(line) < 600 for line in shown] == [True] and "(16259 more characters)" in shown[0]

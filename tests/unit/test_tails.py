@@ -6,7 +6,8 @@ import pytest
 
 from jobs.exceptions import StorageError
 from jobs.masking import Masker
-from jobs.tails import TAIL_BYTES, last_lines, read_tail
+from jobs.tails import LINE_MOST, TAIL_BYTES, last_lines, read_tail, short_lines
+from jobs.terminal_text import safe_text
 
 
 def test_a_short_file_comes_whole(tmp_path: Path) -> None:
@@ -73,3 +74,19 @@ def test_only_regular_files_are_read(tmp_path: Path, make: str) -> None:
     ("a\n\n", 1, "\n"), ("", 3, ""), ("\n", 1, "\n"), ("a\nb", 0, ""), ("abc", 1, "abc")])
 def test_the_last_lines(text: str, count: int, shown: str) -> None:
     assert last_lines(text, count) == shown
+
+
+def test_lines_for_people_are_short() -> None:
+    assert short_lines("a\r\nb\nc\n", 2) == ["b", "c"]
+    whole = "x" * LINE_MOST
+    assert short_lines(whole + "\n", 3) == [whole]
+    assert short_lines("first\n" + whole + "yyy\n", 3) == ["first", whole + " ... (3 more characters)"]
+
+
+def test_what_a_terminal_shows_is_what_counts() -> None:
+    for character in ("\0", "\x1b", "\x9b", "\u202e", "\t", "\u00fc"):
+        (line,) = short_lines(character * 16384, 20)
+        shown, _, remark = safe_text(line).partition(" ... ")
+        assert LINE_MOST - 6 < len(shown) <= LINE_MOST
+        kept = len(line.partition(" ... ")[0])
+        assert remark == "(%d more characters)" % (16384 - kept)
