@@ -57,7 +57,7 @@ def test_the_night_fails_and_is_resumed(tmp_path: Path) -> None:
         assert {job: count for job, count in attempts(document).items() if count > 1} == {"fetch[west]": 2}
         first = ledger_of(example)
         check_order(first)
-        ran = [job for job, count in attempts(document).items() for _ in range(count)]
+        ran = [job for job, count in attempts(document).items() for _ in range(count) if job != "hangs"]
         assert sorted(first) == sorted(ran)
         assert "alarm" in first and "sweep" in first
         check_outputs(example, document)
@@ -77,7 +77,7 @@ def test_the_night_fails_and_is_resumed(tmp_path: Path) -> None:
         again = ledger_of(example)[len(first):]
         # Nothing that was done ran twice; what had nothing to do, or may fail, is tried once more.
         assert sorted(again) == sorted(
-            ["fetch[east]", "publish", "deliver", "hangs", "mirror[a]"] + OF_THE_EAST + REPORTS)
+            ["fetch[east]", "publish", "deliver", "mirror[a]"] + OF_THE_EAST + REPORTS)
         assert [job for job in again if job in OF_THE_EAST] == OF_THE_EAST
         assert again.index("fetch[east]") < again.index(OF_THE_EAST[0])
         assert all(again.index(OF_THE_EAST[-1]) < again.index(report) < again.index("publish") for report in REPORTS)
