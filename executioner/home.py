@@ -4,7 +4,7 @@ It is 0700 and ours, or it is refused. Commands that only read never create it.
 """
 import os
 import stat
-from typing import Mapping, Optional
+from typing import List, Mapping, Optional
 
 from jobs.ballast import Ballast
 from jobs.exceptions import ConfigurationError, StorageError
@@ -12,20 +12,64 @@ from jobs.home_place import default_home
 
 __all__ = ["Home", "default_home", "locate", "make_folders"]
 
+#: In the home: paths of histories elsewhere, one a line.
+_OTHER_HISTORIES = "histories"
 _FOLDERS = ("logs", "locks", "records")
 
 
 class Home:
     """The paths of one home; nothing is touched before ``create`` or ``check``."""
 
-    __slots__ = ("path", "source", "history")
+    __slots__ = ("path", "source", "_named_history")
 
-    def __init__(self, path: str, source: str, history: Optional[str] = None) -> None:
+    def __init__(self, path: str, source: str, named_history: str = "") -> None:
         self.path = path
         #: Who said so: ``--home``, ``EXECUTIONER_HOME`` or ``default``.
         self.source = source
-        #: The SQLite file of the history.
-        self.history = os.path.join(path, "history.db") if history is None else history
+        self._named_history = named_history
+
+    @property
+    def own_history(self) -> str:
+        """The SQLite file that runs are kept in whose configuration names no other."""
+        return os.path.join(self.path, "history.db")
+
+    @property
+    def history(self) -> str:
+        """The history that is meant: the one of ``--database`` or ``EXECUTIONER_HISTORY``, else the home's own; where nothing was kept in
+        that, the only other one that runs of this home are in."""
+        if self._named_history:
+            return self._named_history
+        if not os.path.lexists(self.own_history):
+            others = [path for path in self.other_histories() if os.path.exists(path)]
+            if len(others) == 1:
+                return others[0]
+        return self.own_history
+
+    def other_histories(self) -> List[str]:
+        """The files that configurations name as their ``database``, as far as runs of this home are in them."""
+        try:
+            with open(os.path.join(self.path, _OTHER_HISTORIES), encoding="utf-8", errors="surrogateescape") as found:
+                return sorted(set(found.read().splitlines()))
+        except OSError:
+            return []
+
+    def remember_history(self, path: str) -> None:
+        """Note that a run of this home is kept in another file, so that commands find it.
+
+        :raises StorageError: where that cannot be done
+        """
+        if path in self.other_histories() or "\n" in path:
+            return
+        name = os.path.join(self.path, _OTHER_HISTORIES)
+        try:
+            # One short write at the end of the file: two runs at once do not disturb each other.
+            descriptor = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(descriptor, os.fsencode(path) + b"\n")
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise StorageError("%s: cannot be written: %s" % (name, error.strerror), context={"path": name})
 
     @property
     def logs(self) -> str:
@@ -123,12 +167,17 @@ def locate(named: Optional[str], environ: Mapping[str, str], database: Optional[
         path, source = default_home(environ), "default"
     if not path or "\0" in path:
         raise ConfigurationError("%s: expected the path of a folder, found %r" % (source, path))
+    history = environ.get("EXECUTIONER_HISTORY", "")
     if database is not None:
-        database = os.path.abspath(os.path.expanduser(database))
-        if "\0" in database or not os.path.isfile(database):
-            raise ConfigurationError("--database: there is no file %s" % database, context={
+        history = database
+        if "\0" in database or not os.path.isfile(_absolute(database)):
+            raise ConfigurationError("--database: there is no file %s" % _absolute(database), context={
                 "hint": "name the path that the configuration gives as database"})
-    return Home(os.path.abspath(os.path.expanduser(path)), source, database)
+    return Home(_absolute(path), source, history and _absolute(history))
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def make_folders(path: str) -> None:

@@ -15,10 +15,16 @@ def own_words() -> List[str]:
     return [sys.executable, above if os.path.isfile(above) else package]
 
 
-def shown_command(home: Home) -> str:
-    """How a person calls this program with this home."""
+def shown_command(home: Home, history: str = "") -> str:
+    """How a person calls this program with this home.
+
+    :param history: where the history is, where that may be elsewhere
+    """
     from shlex import quote
     name = os.path.basename(sys.argv[0])
     command = "executioner" if name == "executioner" else \
         quote(sys.argv[0]) if name.endswith(".pyz") else "python3 -m executioner"
-    return command if home.source == "default" else "%s --home %s" % (command, quote(home.path))
+    if home.source != "default":
+        command = "%s --home %s" % (command, quote(home.path))
+    elsewhere = bool(history) and history != home.own_history
+    return "EXECUTIONER_HISTORY=%s %s" % (quote(history), command) if elsewhere else command

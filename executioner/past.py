@@ -43,6 +43,10 @@ def wanted_run(arguments: Arguments, console: Console) -> "Tuple[Home, History, 
     """
     home, history = open_history(arguments, console)
     if history is None:
+        others = home.other_histories()
+        hint = "another home is named with --home or EXECUTIONER_HOME"
+        if others:
+            hint = "its runs are in %s: name one with EXECUTIONER_HISTORY" % ", ".join(others)
         raise ConfigurationError("no run %s: nothing was run yet in %s" % (arguments.operands[0], home.path),
-                                 context={"hint": "another home is named with --home or EXECUTIONER_HOME"})
+                                 context={"hint": hint})
     return home, history, history.resolve(arguments.operands[0])

@@ -100,7 +100,9 @@ class Runner:
     def history(self) -> History:
         """The history that the run is kept in."""
         if self._history is None:
-            path = self.pipeline.database_path or self.home.history
+            path = self.pipeline.database_path or self.home.own_history
+            if path != self.home.own_history:
+                self.home.remember_history(path)
             self._history = History.open(path, allow_network_fs=self._allow_network_fs)
         return self._history
 
@@ -258,7 +260,8 @@ class Runner:
     def _task(self) -> "Task":
         from executioner.aftermath import task_of
         from executioner.ourselves import shown_command
-        return task_of(self.pipeline, self.home.path, self.home.source, self.history.where, shown_command(self.home))
+        where = self.history.where
+        return task_of(self.pipeline, self.home.path, self.home.source, where, shown_command(self.home, where))
 
     def _watch_deadlines(self, run: RunContext) -> None:
         """Start the process that watches, where there is anything to watch."""

@@ -80,10 +80,10 @@ def _deliver(console: Console, home: Home, pipeline: "Pipeline") -> int:
                                             delivery.message.cause,
                                             "  " + delivery.problem if delivery.problem else ""))
 
-    with History.open(pipeline.database_path or home.history) as history:
+    with History.open(pipeline.database_path or home.own_history) as history:
         runbooks = {job.id: job.runbook for job in pipeline.jobs if job.runbook}
-        decide_all(history, pipeline.application, pipeline.notifications, shown_command(home), pipeline.secret_values,
-                   runbooks, time.time())
+        decide_all(history, pipeline.application, pipeline.notifications, shown_command(home, history.where),
+                   pipeline.secret_values, runbooks, time.time())
         left = deliver_waiting(history, pipeline.application, pipeline.notifications, pipeline.mail_server, home,
                                pipeline.allow_shell, tell, ())
     if not told:

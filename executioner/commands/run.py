@@ -228,7 +228,8 @@ def _conclude(console: Console, runner: "Runner", outcome: "RunOutcome", shows: 
                 console.err.line(final_line(run, runner.history))
         return
     from executioner.summary import summary
-    lines = summary(runner.history, runner.run_id, _command(runner.home), runner.masker)
+    from executioner.ourselves import shown_command
+    lines = summary(runner.history, runner.run_id, shown_command(runner.home, runner.history.where), runner.masker)
     console.err.write("".join(line + "\n" for line in lines))
 
 
@@ -295,7 +296,7 @@ def _prepared_to_look(arguments: Arguments, console: Console, pipeline: "Pipelin
         graph = Graph(pipeline.jobs)
         return Prepared(pipeline, graph, given_jobs(selection(arguments, pipeline, graph), len(pipeline.jobs)))
     home = locate(arguments.one("home"), console.environ)
-    with History.open(pipeline.database_path or home.history, readonly=True,
+    with History.open(pipeline.database_path or home.own_history, readonly=True,
                       allow_network_fs=arguments.flag("allow_network_fs")) as history:
         return prepare(history)
 
@@ -356,12 +357,3 @@ def _inherit_parameters(arguments: Arguments, console: Console) -> None:
         elif name not in given:
             raise usage_error("run %d was given --param %s, whose value is not kept: give it again" % (
                 parent.run_id if parent is not None else 0, name))
-
-
-def _command(home: Home) -> str:
-    """How to call us again, with this home, for the hints of the summary."""
-    from shlex import quote
-    name = os.path.basename(sys.argv[0])
-    command = "executioner" if name == "executioner" else \
-        quote(sys.argv[0]) if name.endswith(".pyz") else "python3 -m executioner"
-    return command if home.source == "default" else "%s --home %s" % (command, quote(home.path))

@@ -57,6 +57,9 @@ def execute(arguments: Arguments, console: Console) -> int:
             if not runs and application is not None and history.last_run(application) is None:
                 raise usage_error('no application has the name "%s"%s' % (
                     application, did_you_mean(application, history.applications())))
+    for other in home.other_histories():
+        if history is None or other != history.where:
+            console.err.line("runs of this home are in %s too: see them with EXECUTIONER_HISTORY=%s" % (other, other))
     if arguments.flag("json"):
         for line in json_lines(dict(run_fields(run), **origins.get(run.run_id, {})) for run in runs):
             console.out.line(line)

@@ -1,8 +1,46 @@
-"""The history of a configuration that names its own database path, read with ``--database``."""
+"""Runs whose configuration names a database of its own are found, and nothing of another history is touched."""
 import os
 import sqlite3
 
 from cli_case import Case
+
+OK = {"id": "extract", "command": "true"}
+BAD = {"id": "load", "command": "exit 3"}
+
+
+def test_they_are_found_where_there_are_no_others(case: Case) -> None:
+    failed = case.jobs(OK, BAD, database={"type": "sqlite", "path": "own/history.db"})
+    os.mkdir(case.path("own"))
+    said = failed.run("run", "config.json").expect(1).err
+    where = case.path("own/history.db")
+    assert "EXECUTIONER_HISTORY=DIR/own/history.db" in said
+    assert not os.path.exists(case.home + "/history.db")
+    assert [run["run_id"] for run in case.run("runs", "--json").expect(0).json()] == [1]
+    assert case.run("show", "last", "--json").expect(0).json()["status"] == "FAILED"
+    case.run("logs", "last", "load").expect(0)
+    case.run("db", "check").expect(0)
+    case.run("mark-success", "last", "load", "--because", "done by hand").expect(0)
+    case.run("run", "config.json", "--resume", "last").expect(0)
+    assert os.stat(case.home + "/histories").st_mode & 0o777 == 0o600
+    with open(case.home + "/histories") as listed:
+        assert listed.read() == where + "\n", "once"
+
+
+def test_beside_others_they_are_named(case: Case) -> None:
+    os.mkdir(case.path("own"))
+    case.config({"application_name": "with-own", "jobs": [BAD], "database": "sqlite:///own/history.db"})
+    case.run("run", "config.json").expect(1)
+    case.config({"application_name": "other", "jobs": [OK]}, "other.json").run("run", "other.json").expect(0)
+    where = case.path("own/history.db")
+    told = case.run("runs", "--json").expect(0)
+    assert [run["application"] for run in told.json()] == ["other"]
+    assert "EXECUTIONER_HISTORY=DIR/own/history.db" in told.err
+    environ = {"EXECUTIONER_HISTORY": where}
+    shown = case.run("runs", "--json", env=environ).expect(0).json()
+    assert [run["application"] for run in shown] == ["with-own"]
+    # A run is kept where its own file says, whatever the reader looks at.
+    case.run("run", "other.json", env=environ).expect(0)
+    assert len(case.run("runs", "--json").json()) == 2
 
 
 def run_twice(case: Case) -> None:
@@ -16,7 +54,9 @@ def run_twice(case: Case) -> None:
 
 def test_commands_read_the_history_that_is_named(case: Case) -> None:
     run_twice(case)
-    assert case.run("runs", "--json").json() == []
+    case.config({"application_name": "other", "jobs": [{"id": "x", "command": "true"}]}, "other.json")
+    case.run("run", "other.json", "--quiet").expect(0)
+    assert [one["application"] for one in case.run("runs", "--json").json()] == ["other"]
     named = ("--database", case.path("own.db"))
     assert [one["run_id"] for one in case.run("runs", "--json", *named).json()] == [2, 1]
     shown = case.run("show", "last", "--json", *named)
