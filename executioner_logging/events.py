@@ -19,8 +19,8 @@ EVENTS = ("run_started", "attempt_intended", "attempt_started", "attempt_ended",
           "job_ended", "run_stopping", "run_ended", "notice")
 #: What the command and the log itself have to say besides.
 OTHER_EVENTS = ("configuration", "run_skipped", "run_waiting", "run_settled", "aftermath", "notification_sent",
-                "notification_failed", "job_late", "retention", "aftermath_failed", "log_gap", "api_started",
-                "api_stopped", "api_act", "api_error", "error")
+                "notification_failed", "job_late", "retention", "central_copied", "central_failed", "aftermath_failed",
+                "log_gap", "api_started", "api_stopped", "api_act", "api_error", "api_failed", "error")
 
 _QUIET = (JobStatus.SUCCESS, JobStatus.SKIPPED)
 _FAILURES = {JobStatus.FAILED: JobExecutionError.default_code, JobStatus.ERROR: JobExecutionError.default_code,
