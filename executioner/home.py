@@ -35,8 +35,10 @@ class Home:
 
     @property
     def history(self) -> str:
-        """The history that is meant: the one of ``--database`` or ``EXECUTIONER_HISTORY``, else the home's own; where nothing was kept in
-        that, the only other one that runs of this home are in."""
+        """The history that is meant: that of ``--database`` or ``EXECUTIONER_HISTORY``, else the home's own.
+
+        Where nothing was kept in that, it is the only other one that runs of this home are in.
+        """
         if self._named_history:
             return self._named_history
         if not os.path.lexists(self.own_history):

@@ -1,5 +1,4 @@
 """``run``: run the jobs of a configuration."""
-import os
 import sys
 from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Union
 
