@@ -1,5 +1,5 @@
 """``run``: run the jobs of a configuration."""
-import sys
+import os
 from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Union
 
 from executioner.console import Console, OutputClosed
