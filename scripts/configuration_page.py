@@ -6,11 +6,12 @@
 import json
 import os
 import sys
+from typing import Sequence
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from config.kinds import Choice, Either, Integer, ListOf, Number, Object  # noqa: E402
+from config.kinds import Choice, Either, Integer, Key, Kind, ListOf, Number, Object, Table  # noqa: E402
 from config.schema import CHECK, DEFAULTS, JOB, TABLES  # noqa: E402
 
 PAGE = os.path.join(ROOT, "docs", "configuration.md")
@@ -38,10 +39,10 @@ replaces the one in `defaults`; `env_variables` too.
 """
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> int:
     """Write the page, or compare it; the exit code."""
     text = page()
-    if arguments == ["--check"]:
+    if list(arguments) == ["--check"]:
         try:
             with open(PAGE, encoding="utf-8") as found:
                 return 0 if found.read() == text else 1
@@ -52,7 +53,7 @@ def main(arguments):
     return 0
 
 
-def page():
+def page() -> str:
     """The whole text."""
     tables = [table for table in TABLES if table is not DEFAULTS]
     tables += [CHECK] if CHECK not in tables else []
@@ -65,12 +66,12 @@ def page():
     return "".join(parts).rstrip("\n") + "\n"
 
 
-def title(table):
+def title(table: Table) -> str:
     """The headline of a table."""
     return TITLES[table.name]
 
 
-def rows(table):
+def rows(table: Table) -> str:
     """One table of the page."""
     lines = ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
     for key in table:
@@ -79,12 +80,12 @@ def rows(table):
     return "\n".join(lines) + "\n"
 
 
-def value(kind):
+def value(kind: Kind) -> str:
     """What a kind accepts, with its bounds."""
     if isinstance(kind, Either):
         return " or ".join(value(one) for one in kind.kinds)
     if isinstance(kind, Choice):
-        return ", ".join("`%s`" % word for word in kind.schema()["enum"])
+        return ", ".join("`%s`" % word for word in kind.words)
     if isinstance(kind, (Integer, Number)):
         schema = kind.schema()
         return "%s, %s to %s" % (kind.what, plain(schema["minimum"]), plain(schema["maximum"]))
@@ -95,12 +96,13 @@ def value(kind):
     return kind.what
 
 
-def plain(number):
+def plain(number: object) -> str:
     """A bound as a person writes it."""
+    assert isinstance(number, (int, float))
     return "%d" % number if abs(number) < 1e16 and number == int(number) else "%g" % number
 
 
-def default(key):
+def default(key: Key) -> str:
     """What holds where the key is missing."""
     if key.required:
         return "required"
@@ -109,12 +111,12 @@ def default(key):
     return "`%s`" % json.dumps(key.default, ensure_ascii=False)
 
 
-def anchor(text):
+def anchor(text: str) -> str:
     """Where a headline is."""
     return "".join(one for one in text.lower().replace(" ", "-") if one.isalnum() or one in "-_")
 
 
-def cell(text):
+def cell(text: str) -> str:
     """Text within a table."""
     return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
 

@@ -104,7 +104,7 @@ class Bounds:
         if refusal:
             number, _, what = refusal.partition(b" ")
             if what:
-                raise BoundRefused("%s: %s" % (what.decode("utf-8", "replace"), os.strerror(int(number))))
+                raise BoundRefused("%s: %s" % (str(what, "utf-8", "replace"), os.strerror(int(number))))
             raise OSError(int(number), os.strerror(int(number)))
 
     def _kernel_limits(self) -> "List[Tuple[str, int, Tuple[int, int]]]":
