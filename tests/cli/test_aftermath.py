@@ -139,6 +139,7 @@ def test_off_means_off(case: Case) -> None:
     assert len(case.run("runs", "--json").json()) == 3
 
 
+@pytest.mark.slow
 def test_a_job_that_will_be_late_is_told_before(case: Case) -> None:
     slow = {"id": "slow", "command": "sleep ${HOW_LONG}", "deadline": "4s"}
     case.jobs({"id": "first", "command": "sleep 0.5"}, dict(slow, dependencies=["first"]),

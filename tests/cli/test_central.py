@@ -156,6 +156,7 @@ def test_all_earlier_runs_can_be_brought(case: Case, postgresql: PostgreSQLServe
 
 
 @pytest.mark.parametrize("way", ["env", "file", "url"])
+@pytest.mark.slow
 def test_the_password_is_seen_nowhere(case: Case, postgresql: PostgreSQLServer, way: str) -> None:
     secret = "s3cret-Pass-%s" % way
     database: Any = keys(postgresql)
@@ -251,6 +252,7 @@ def test_two_hosts_two_runners_one_server(case: Case, postgresql: PostgreSQLServ
         (name, number, 1) for name in ("alpha", "beta") for number in (1, 2, 3)]
 
 
+@pytest.mark.slow
 def test_the_server_dies_in_the_middle_of_a_copy(case: Case) -> None:
     server = PostgreSQLServer.start()
     try:
@@ -274,6 +276,7 @@ def test_the_server_dies_in_the_middle_of_a_copy(case: Case) -> None:
         server.remove()
 
 
+@pytest.mark.slow
 def test_a_copier_that_is_killed_leaves_nothing_half(case: Case, postgresql: PostgreSQLServer) -> None:
     place = postgresql.place()
     write_runs(case.home, str(place), 900, 2)
@@ -435,6 +438,7 @@ def ask(url: str, path: str, token: str, status: int = 200, body: Any = None) ->
         return json.loads(found)
 
 
+@pytest.mark.slow
 def test_a_real_password_and_a_wrong_one(case: Case) -> None:
     server = PostgreSQLServer.start()
     try:
@@ -464,6 +468,7 @@ def test_a_real_password_and_a_wrong_one(case: Case) -> None:
         server.remove()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_copy_at_once(case: Case, postgresql: PostgreSQLServer) -> None:
     place = postgresql.place()
     write_runs(case.home, str(place), 900, 2)
@@ -479,6 +484,7 @@ def test_ctrl_c_ends_a_copy_at_once(case: Case, postgresql: PostgreSQLServer) ->
     assert_same_rows([case.home], postgresql, place.schema)
 
 
+@pytest.mark.slow
 def test_a_wire_that_swallows_everything_does_not_hold_a_copy_for_ever(case: Case) -> None:
     """The server accepts and never answers: the connection is given up."""
     with socket.socket() as silent:

@@ -98,6 +98,7 @@ class Chaos:
             assert home_rows(home, "SELECT count(*) FROM runs WHERE status = 'RUNNING' OR uncopied = 1") == [(0,)]
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_or_doubled(case: Case, capsys: "pytest.CaptureFixture[str]") -> None:
     server = PostgreSQLServer.start()
     rnd = random.Random(SEED)

@@ -5,6 +5,8 @@ import subprocess
 import time
 from typing import Any, Dict
 
+import pytest
+
 from cli_case import Case
 
 
@@ -128,6 +130,7 @@ def test_a_plugin_that_is_missing_starts_nothing(case: Case) -> None:
     assert not os.path.exists(case.path("ran"))
 
 
+@pytest.mark.slow
 def test_checks_of_plugins_after_the_death_of_the_runner(case: Case) -> None:
     case.file("site.py", PLUGIN).file("orders", "1 2 3")
     case.jobs({"id": "a", "command": "touch ran; while ! test -e go; do sleep 0.02; done",
@@ -141,6 +144,7 @@ def test_checks_of_plugins_after_the_death_of_the_runner(case: Case) -> None:
     assert job["status"] == "FAILED" and "check_rows: 3 rows in orders, job a (plugin site)" in job["reason"]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_cancelled_waits_for_no_check(case: Case) -> None:
     case.jobs({"id": "a", "command": "true", "post_checks": [check("check_command", command="echo $$ > pid; exec sleep 3000", timeout="1h")]})
     with case.background("run", "config.json", stderr=subprocess.DEVNULL) as runner:

@@ -7,6 +7,8 @@ import subprocess
 import time
 from typing import Any, Callable, Dict
 
+import pytest
+
 from cli_case import Case
 
 PATIENCE_S = 60.0
@@ -61,6 +63,7 @@ def test_the_page_is_there_when_the_command_has_ended(case: Case) -> None:
     wait_for(lambda: page_of(case)["run"]["run_id"] == 2 and page_of(case)["run"]["status"] == "SUCCESS")
 
 
+@pytest.mark.slow
 def test_the_page_follows_a_run_and_a_killed_one(case: Case) -> None:
     case.jobs({"id": "first", "command": "while ! test -e go; do sleep 0.05; done"},
               {"id": "second", "command": "while ! test -e end; do sleep 0.05; done", "dependencies": ["first"]},

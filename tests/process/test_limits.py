@@ -63,6 +63,7 @@ def test_processor_time(case: Case, command: object) -> None:
     assert outcome.reason == "it used its 1 s of processor time (limits.cpu_seconds)"
 
 
+@pytest.mark.slow
 def test_who_ignores_the_signal_is_killed_with_the_same_reason(case: Case) -> None:
     outcome = case.run("trap '' XCPU; while :; do :; done", limits=Limits(cpu_seconds=1))
     assert (outcome.status, outcome.signal) == (JobStatus.FAILED, "SIGKILL")
