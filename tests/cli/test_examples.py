@@ -28,13 +28,14 @@ def orders_of(folder: Path) -> List[Tuple[str, str, str, int]]:
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == {
         "nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters", "fan_out",
-        "sub_pipelines", "up_to_date", "limits", "guarded", "night"}
+        "sub_pipelines", "up_to_date", "limits", "guarded", "night",
+        "settings"}
     for folder in EXAMPLES.iterdir():
         assert (folder / (folder.name + ".json")).is_file()
 
 
 @pytest.mark.parametrize("name", ["nightly_etl", "failing", "retrying", "earlier_format", "watched", "deciding", "parameters",
-                                  "fan_out", "sub_pipelines", "up_to_date", "night"])
+                                  "fan_out", "sub_pipelines", "up_to_date", "night", "settings"])
 def test_examples_are_valid(name: str, tmp_path: Path) -> None:
     example = Example(name, tmp_path)
     params = ("--param", "region=north") if name == "parameters" else ()
@@ -222,3 +223,26 @@ def test_guarded(tmp_path: Path) -> None:
     refused = example.call("run", str(example.file))
     assert refused.returncode == 2 and b"error E171 jobs[0].command: deletes a folder of the system" in refused.stderr
     assert (example.work / "who").exists()
+
+
+def test_settings(tmp_path: Path) -> None:
+    example = Example("settings", tmp_path)
+    document = example.run(0)
+    assert statuses(document) == {"export": "SUCCESS", "show": "SUCCESS"}
+    assert example.output(document, "show").endswith("42 rows selected.\n")
+    assert "settings" in wait_for_text(example.folder / "settings.html", "SUCCESS")
+    with open(str(example.folder / "sqlplus.log"), "a") as log:
+        log.write("ORA-00942: table or view does not exist\n")
+    document = example.run(1)
+    assert statuses(document) == {"export": "FAILED", "show": "BLOCKED"}
+
+
+def test_every_key_stands_in_an_example() -> None:
+    """But those of a server, those that root alone may use, and one that depends on how many processes run here."""
+    from config.schema import CHECK, TABLES
+    from jobs.checks.registry import BUILT_IN
+    exempt = {"$schema", "name", "run_as", "processes", "host", "port", "user", "schema", "sslmode", "password_env",
+              "password_file", "check_port_open"}
+    text = "".join(path.read_text(encoding="utf-8") for path in EXAMPLES.glob("**/*.json"))
+    keys = {key.name for table in TABLES + (CHECK,) for key in table}.union(BUILT_IN.names())
+    assert sorted(name for name in keys - exempt if '"%s"' % name not in text) == []
