@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 #: Rings whose tests start processes.
 RINGS_WITH_CHILDREN = ("process", "cli", "faults", "api", "examples")
+#: In the names of tests that are made for each database.
+SERVERS = ("[oracle-stand-in", "[postgresql")
 #: How long what a test started may take to go after the test has ended, in seconds.
 GRACE_S = 5.0
 
@@ -43,8 +45,10 @@ def ring_of(path: str) -> str:
 
 
 def pytest_collection_modifyitems(items: "List[pytest.Item]") -> None:
-    """Mark each test with its ring."""
+    """Mark each test with its ring, and as slow what needs a database server, which has to be started for it."""
     for item in items:
+        if "postgresql" in getattr(item, "fixturenames", ()) or any(name in item.name for name in SERVERS):
+            item.add_marker(pytest.mark.slow)
         ring = ring_of(str(item.fspath))
         if not ring.endswith(".py"):
             item.add_marker(getattr(pytest.mark, ring))
