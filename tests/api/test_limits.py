@@ -139,6 +139,7 @@ def test_large_heads_and_bodies_cost_no_memory(api: ApiCase) -> None:
     assert memory() - before < 8 << 20
 
 
+@pytest.mark.slow
 def test_few_descriptors_and_many_slow_sockets(folder: str) -> None:
     home = os.path.join(folder, "home")
     environ = dict(os.environ, PYTHONPATH=ROOT, EXECUTIONER_HOME=home)

@@ -44,6 +44,7 @@ def notes(case: Case, event: str) -> List[Dict[str, Any]]:
         return [one for one in map(json.loads, lines) if one["event"] == event]
 
 
+@pytest.mark.slow
 def test_a_failure_is_mailed_and_posted(case: Case) -> None:
     with SmtpReceiver() as smtp, HttpReceiver((503,)) as http:
         case.jobs({"id": "a", "command": "echo the pass is $DB_PASSWORD >&2; exit 3", "runbook": "call Ann"},

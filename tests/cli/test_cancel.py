@@ -102,6 +102,7 @@ def test_cancel_where_nothing_was_run(case: Case) -> None:
 
 
 @pytest.mark.parametrize("both", [False, True])
+@pytest.mark.slow
 def test_cancel_of_a_run_whose_runner_died(case: Case, both: bool) -> None:
     case.jobs({"id": "long", "command": STUBBORN, "stop_grace": 0.3}, {"id": "last", "command": "true"})
     with begin(case, "run", "config.json") as runner:

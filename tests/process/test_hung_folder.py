@@ -53,6 +53,7 @@ def hung(tmp_path: Path) -> Iterator[HungMount]:
     found.close()
 
 
+@pytest.mark.slow
 def test_a_neighbour_runs_and_the_job_has_its_time_limit(tmp_path: Path, hung: HungMount) -> None:
     """Through a symbolic link as well: nobody looks where it leads by going there."""
     (tmp_path / "link").symlink_to(hung.path)

@@ -152,6 +152,7 @@ def test_a_disk_that_stays_full_ends_the_run_with_a_clear_line(case: Case) -> No
 
 
 @needs_mount
+@pytest.mark.slow
 def test_the_disk_is_full_from_the_start(case: Case) -> None:
     """At every size at which some of the files of a run can be made and others cannot: a clear line, or a run."""
     case.jobs(JOB)

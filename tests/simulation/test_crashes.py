@@ -61,6 +61,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", sorted(BROKEN))
+@pytest.mark.slow
 def test_the_simulation_notices(name, monkeypatch):
     where, attribute, broken = BROKEN[name]
     monkeypatch.setattr(where, attribute, broken)
