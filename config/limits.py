@@ -164,11 +164,12 @@ def check_limits(jobs: Sequence[Mapping[str, object]], defaults: Mapping[str, ob
 def _limit_problems(value: object) -> List[str]:
     import os
     import resource
+
+    from jobs.keeper.bounds import KERNEL_LIMITS
     if not isinstance(value, dict):
         return []
     problems = []
-    for name, kernel_name in (("open_files", "RLIMIT_NOFILE"), ("processes", "RLIMIT_NPROC"),
-                              ("file_size", "RLIMIT_FSIZE"), ("cpu_seconds", "RLIMIT_CPU")):
+    for name, kernel_name in KERNEL_LIMITS:
         asked = Size.size_bytes(value[name]) if name in value else None
         number = getattr(resource, kernel_name, None)
         if asked is None or number is None:

@@ -8,6 +8,7 @@ from jobs.models import UNLIMITED_BYTES, Limits, Owner
 
 __all__ = ["identity_of", "limits_of", "output_limit_of", "required_owner"]
 
+
 def limits_of(value: object) -> Optional[Limits]:
     """The limits of a job as its file gives them; None where it gives none, or only that of its output."""
     if not isinstance(value, dict):

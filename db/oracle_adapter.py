@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence,
 
 from db.interface import Row, SqlValue, storable, without_nul
 from db.placeholders import Placeholders
-from db.server_errors import LINE_BREAKS, no_driver, server_refusal
+from db.server_errors import no_driver, server_refusal
 from db.server_statements import ServerStatements
 from jobs.exceptions import DatabaseError, InternalError
 from jobs.server_place import PORTS, ServerPlace
@@ -77,10 +77,8 @@ class OracleAdapter(ServerStatements):
     def __init__(self, place: ServerPlace, password: Optional[str] = None, readonly: bool = False,
                  lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
         self._place = place
-        super().__init__(place.shown, readonly)
-        self._secret = password or ""
+        super().__init__(place.shown, readonly, _driver(place.shown), password)
         self._lock_s = max(1, int(math.ceil(lock_timeout_s)))
-        self._driver = _driver(self._where)
         self._keeper: Any = None
         self._in_transaction = False
         self._connection = self._connect()
@@ -224,11 +222,6 @@ class OracleAdapter(ServerStatements):
         except self._driver.Error:
             self.close()  # with the connection the transaction is gone as well
 
-    def _live(self) -> Any:
-        if self._connection is None:
-            raise InternalError("this is a bug: %s was closed and is used" % self._where)
-        return self._connection
-
     def _run(self, cursor: Any, sql: str, parameters: Sequence[SqlValue]) -> None:
         bound = [_bound(value) for value in parameters]
         if bound:
@@ -248,30 +241,8 @@ class OracleAdapter(ServerStatements):
         longest = max([len(value) for value in known if isinstance(value, str)] or [0])
         return self._driver.DB_TYPE_CLOB if longest > 1000 else max(longest, 1) if known else None
 
-    @contextmanager
-    def _cursor(self) -> Iterator[Any]:
-        with self._errors():
-            cursor = self._live().cursor()
-            try:
-                yield cursor
-            finally:
-                cursor.close()
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except self._driver.Error as error:
-            raise self._translated(error) from error
-        except (OverflowError, ValueError) as error:
-            raise server_refusal(self._where, "value", "a value cannot be stored: %s" % error) from error
-        except (IndexError, TypeError) as error:
-            raise InternalError("this is a bug: %s: %s" % (self._where, error)) from error
-
     def _translated(self, error: Exception) -> Exception:
-        text = LINE_BREAKS.sub(" ", str(error)).strip()
-        if len(self._secret) > 2:
-            text = text.replace(self._secret, "***")
+        text = self._said(error)
         found = re.search(r"\bORA-0*([0-9]+)", text)
         number = int(found.group(1)) if found is not None else 0
         cause = next((cause for numbers, cause in _CAUSES if number in numbers), "")

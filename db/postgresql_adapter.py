@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Iterator, Optional, Sequence
 
 from db.interface import SqlValue, storable, without_nul
 from db.placeholders import Placeholders
-from db.server_errors import LINE_BREAKS, no_driver, server_refusal
+from db.server_errors import no_driver, server_refusal
 from db.server_statements import ServerStatements
 from jobs.exceptions import DatabaseError, InternalError
 from jobs.server_place import PORTS, ServerPlace
@@ -66,10 +66,7 @@ class PostgreSQLAdapter(ServerStatements):
 
     def __init__(self, place: ServerPlace, password: Optional[str] = None, readonly: bool = False,
                  lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
-        super().__init__(place.shown, readonly)
-        self._driver = _driver(self._where)
-        self._secret = password or ""
-        self._connection: Any = None
+        super().__init__(place.shown, readonly, _driver(place.shown), password)
         try:
             self._connection = self._connect(place, password, lock_timeout_s)
             if readonly:
@@ -188,25 +185,9 @@ class PostgreSQLAdapter(ServerStatements):
     def _run(self, cursor: Any, sql: str, parameters: Sequence[SqlValue]) -> None:
         cursor.execute(_STYLE.rewritten(sql), [_bound(value) for value in parameters])
 
-    @contextmanager
-    def _cursor(self) -> Iterator[Any]:
-        if self._connection is None:
-            raise InternalError("this is a bug: %s was closed and is used" % self._where)
-        try:
-            with self._connection.cursor() as cursor:
-                yield cursor
-        except self._driver.Error as error:
-            raise self._translated(error) from error
-        except (OverflowError, ValueError) as error:
-            raise server_refusal(self._where, "value", "a value cannot be stored: %s" % error) from error
-        except (IndexError, TypeError) as error:
-            raise InternalError("this is a bug: %s: %s" % (self._where, error)) from error
-
     def _translated(self, error: Exception) -> Exception:
         state = str(getattr(error, "pgcode", None) or "")
-        text = LINE_BREAKS.sub(" ", str(error)).strip()
-        if len(self._secret) > 2:
-            text = text.replace(self._secret, "***")
+        text = self._said(error)
         for beginning, cause in _CAUSES:
             if state.startswith(beginning):
                 return server_refusal(self._where, cause, text)

@@ -36,8 +36,10 @@ def places_of(home: Home, allow_network_fs: bool = False) -> List[ServerPlace]:
 def central_place(arguments: Arguments, console: Console) -> ServerPlace:
     """The server that is meant: the one of ``EXECUTIONER_DATABASE``, else the one that the home's runs named last.
 
-    :raises ConfigurationError: where none is
+    :raises ConfigurationError: where none is, or the command line names another history as well
     """
+    if arguments.flag("database"):
+        raise usage_error("--central and --database name two histories")
     named = console.environ.get(DATABASE_VARIABLE)
     if named:
         return parse_place(named)

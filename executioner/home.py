@@ -169,13 +169,12 @@ def locate(named: Optional[str], environ: Mapping[str, str], database: Optional[
         path, source = default_home(environ), "default"
     if not path or "\0" in path:
         raise ConfigurationError("%s: expected the path of a folder, found %r" % (source, path))
-    history = environ.get("EXECUTIONER_HISTORY", "")
-    if database is not None:
-        history = database
-        if "\0" in database or not os.path.isfile(_absolute(database)):
-            raise ConfigurationError("--database: there is no file %s" % _absolute(database), context={
-                "hint": "name the path that the configuration gives as database"})
-    return Home(_absolute(path), source, history and _absolute(history))
+    named_history = environ.get("EXECUTIONER_HISTORY", "") if database is None else database
+    history = _absolute(named_history) if named_history or database is not None else ""
+    if database is not None and ("\0" in history or not os.path.isfile(history)):
+        raise ConfigurationError("--database: there is no file %s" % history, context={
+            "hint": "name the path that the configuration gives as database"})
+    return Home(_absolute(path), source, history)
 
 
 def _absolute(path: str) -> str:

@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING, Optional, Tuple
 
 from executioner.console import Console
 from executioner.home import Home, locate
-from executioner.options import Arguments, usage_error
+from executioner.options import Arguments
 from jobs.exceptions import ConfigurationError, DatabaseError
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ def open_history(arguments: Arguments, console: Console) -> Tuple[Home, "Optiona
     """
     home = locate(arguments.one("home"), console.environ, arguments.one("database"))
     if arguments.flag("central"):
-        if arguments.flag("database"):
-            raise usage_error("--central and --database name two histories")
         from executioner.central import central_history
         return home, central_history(arguments, console)
     if not home.exists():

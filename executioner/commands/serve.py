@@ -44,8 +44,6 @@ def execute(arguments: Arguments, console: Console) -> int:
     host, port = parse_place(arguments.one("listen") or DEFAULT_PLACE, "--listen")
     home = locate(arguments.one("home"), console.environ, arguments.one("database"))
     tls = _tls(arguments)
-    if arguments.flag("central") and arguments.flag("database"):
-        raise usage_error("--central and --database name two histories")
     central = _central(arguments, console) if arguments.flag("central") else None
     home.create()
     report = _log(home)

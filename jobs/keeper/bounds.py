@@ -8,7 +8,7 @@ import errno
 import os
 import select
 
-from jobs.keeper.spawn import BoundRefused
+from jobs.keeper.spawn import DEFAULT_SIGNALS, Refused
 from jobs.keeper.verdict import bytes_text
 from jobs.system import signal
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     # may be None. Plain values: they travel from the runner.
     Asked = Tuple[Dict[str, int], Optional[int], Optional[int], Optional[Tuple[int, int, Tuple[int, ...]]], bytes]
 
-__all__ = ["Bounds", "memory_of"]
+__all__ = ["Bounds", "KERNEL_LIMITS", "memory_of"]
 
 #: How long a child that enters a folder of another machine is waited for until it counts as started all the same.
 _FOLDER_PATIENCE_MS = 200
@@ -29,9 +29,8 @@ _FOLDER_PATIENCE_MS = 200
 #: Between SIGXCPU, which a program may take, and the KILL that follows it.
 _CPU_GRACE_S = 5
 #: Name in the configuration: name of the kernel's limit.
-_KERNEL_LIMITS = (("cpu_seconds", "RLIMIT_CPU"), ("open_files", "RLIMIT_NOFILE"), ("file_size", "RLIMIT_FSIZE"),
-                  ("processes", "RLIMIT_NPROC"))
-_IGNORED_BY_PYTHON = ("SIGPIPE", "SIGXFSZ", "SIGXFZ")
+KERNEL_LIMITS = (("cpu_seconds", "RLIMIT_CPU"), ("open_files", "RLIMIT_NOFILE"), ("file_size", "RLIMIT_FSIZE"),
+                 ("processes", "RLIMIT_NPROC"))
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -57,7 +56,7 @@ class Bounds:
         """Start a program in a session of its own, within these bounds.
 
         :raises OSError: as ``execve`` and ``fork`` would
-        :raises BoundRefused: where one of them cannot be set
+        :raises Refused: where one of them cannot be set
         """
         for text in [program] + list(argv) + [name + b"=" + value for name, value in environment.items()]:
             if b"\0" in text:
@@ -83,7 +82,7 @@ class Bounds:
                 return pid
         try:
             self.check()
-        except (OSError, BoundRefused):
+        except (OSError, Refused):
             os.waitpid(pid, 0)
             raise
         return pid
@@ -92,7 +91,7 @@ class Bounds:
         """Hear whether the child has become its program; once that is so, or it has ended.
 
         :raises OSError: as ``execve`` would
-        :raises BoundRefused: where a bound cannot be set, or its folder not be entered
+        :raises Refused: where a bound cannot be set, or its folder not be entered
         """
         if self._told_fd < 0:
             return
@@ -104,13 +103,13 @@ class Bounds:
         if refusal:
             number, _, what = refusal.partition(b" ")
             if what:
-                raise BoundRefused("%s: %s" % (str(what, "utf-8", "replace"), os.strerror(int(number))))
+                raise Refused(None, "%s: %s" % (str(what, "utf-8", "replace"), os.strerror(int(number))))
             raise OSError(int(number), os.strerror(int(number)))
 
     def _kernel_limits(self) -> "List[Tuple[str, int, Tuple[int, int]]]":
         import resource
         found = []
-        for name, kernel_name in _KERNEL_LIMITS:
+        for name, kernel_name in KERNEL_LIMITS:
             value = self._limits.get(name)
             number: "Optional[int]" = getattr(resource, kernel_name, None)
             if value is None or number is None:
@@ -155,9 +154,8 @@ class Bounds:
             if self._owner is not None or self.distant is not None:
                 what = "working folder %s" % os.fsdecode(self._folder or b"/")
                 os.chdir(self._folder or b"/")
-            for signal_name in _IGNORED_BY_PYTHON:
-                if hasattr(signal, signal_name):
-                    signal.signal(getattr(signal, signal_name), signal.SIG_DFL)
+            for ignored in DEFAULT_SIGNALS:
+                signal.signal(ignored, signal.SIG_DFL)
             what = ""
             os.execve(program, list(argv), environment)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the parent has to hear of it

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     Environment = Dict[bytes, bytes]
     Method = Callable[[bytes, Sequence[bytes], Environment, Sequence[int]], int]
 
-__all__ = ["BoundRefused", "Refused", "SHELL", "SHORTAGES", "Shortage", "Spawner", "shown"]
+__all__ = ["DEFAULT_SIGNALS", "Refused", "SHELL", "SHORTAGES", "Shortage", "Spawner", "shown"]
 
 SHELL = b"/bin/sh"
 #: The system is short of something for the moment: no fault of the job.
 SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT))
 #: Python ignores these; what it starts must not.
-_DEFAULT_SIGNALS = tuple(int(getattr(signal, name)) for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ")
+DEFAULT_SIGNALS = tuple(int(getattr(signal, name)) for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ")
                          if hasattr(signal, name))
 _POSIX_SPAWN_SETSIGDEF = 0x04
 _POSIX_SPAWN_SETSID = 0x80
@@ -36,13 +36,6 @@ class Refused(Exception):
         super().__init__(reason)
         self.exit_code = exit_code
         self.reason = reason
-
-
-class BoundRefused(Refused):
-    """A bound of the attempt cannot be set; says which, and why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(None, reason)
 
 
 class Shortage(Exception):
@@ -177,7 +170,7 @@ def _by_posix_spawn() -> "Optional[Method]":
 
     def spawn(program: bytes, argv: "Sequence[bytes]", environment: "Environment", streams: "Sequence[int]") -> int:
         actions = [(dup2, source, target) for target, source in enumerate(streams) if source != target]
-        return call(program, argv, environment, file_actions=actions, setsid=True, setsigdef=_DEFAULT_SIGNALS)
+        return call(program, argv, environment, file_actions=actions, setsid=True, setsigdef=DEFAULT_SIGNALS)
 
     return spawn
 
@@ -190,7 +183,7 @@ def _by_c_library() -> "Optional[Method]":
     attributes = ctypes.create_string_buffer(_OPAQUE_BYTES)
     signals = ctypes.create_string_buffer(_OPAQUE_BYTES)
     library.sigemptyset(signals)
-    for number in _DEFAULT_SIGNALS:
+    for number in DEFAULT_SIGNALS:
         library.sigaddset(signals, number)
     library.posix_spawnattr_init(attributes)
     library.posix_spawnattr_setsigdefault(attributes, signals)
