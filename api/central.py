@@ -1,5 +1,5 @@
 """Serving the history of many homes from a server: it is only read, and what belongs to one host stays there."""
-from typing import Callable, Optional
+from typing import Callable, Optional, Tuple
 
 from api.errors import Refusal
 from api.readers import Reader, ReaderPool
@@ -20,27 +20,22 @@ class CentralReaders(ReaderPool):
     :param connect: opens one, for reading
     """
 
-    def __init__(self, connect: Callable[[], History], size: int = 3) -> None:
-        super().__init__("", size)
-        self._connect = connect
+    def __init__(self, connect: Callable[[], History]) -> None:
+        super().__init__("")
+        self._open_central = connect
 
-    def _open(self) -> Optional[Reader]:
-        while True:
-            with self._guard:
-                reader = self._idle.pop() if self._idle else None
-            if reader is None:
-                break
-            try:
-                reader.history.database.now()
-                return reader
-            except DatabaseError:
-                reader.history.close()  # the server went away meanwhile
+    def _connect(self) -> History:
+        return self._open_central()
+
+    def _is_good(self, reader: Reader, key: Optional[Tuple[int, int]]) -> bool:
         try:
-            return Reader(self._connect(), (0, 0))
-        except DatabaseError as error:
-            if error.context.get("cause") == "missing":
-                return None
-            raise
+            reader.history.database.now()
+            return True
+        except DatabaseError:
+            return False
+
+    def _key(self) -> Optional[Tuple[int, int]]:
+        return 0, 0  # no file that could be another one
 
 
 def refuse_what_is_of_one_host(route: Route, call: Call) -> None:

@@ -100,17 +100,23 @@ class ReaderPool:
                 reader = self._idle.pop() if self._idle else None
             if reader is None:
                 break
-            if reader.key == key:
+            if self._is_good(reader, key):
                 return reader
-            reader.history.close()  # the file was restored or moved away
+            reader.history.close()  # the file was restored or moved away, or the server was gone meanwhile
         if key is None:
             return None
         try:
-            return Reader(History.open(self._path, readonly=True), key)
+            return Reader(self._connect(), key)
         except DatabaseError as error:
             if error.context.get("cause") == "missing":
                 return None
             raise
+
+    def _connect(self) -> History:
+        return History.open(self._path, readonly=True)
+
+    def _is_good(self, reader: Reader, key: Optional[_FileKey]) -> bool:
+        return reader.key == key
 
     def _key(self) -> Optional[_FileKey]:
         try:

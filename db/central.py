@@ -7,16 +7,16 @@ import os
 from typing import Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 from db.history import History, new_home_uuid
-from db.interface import DatabaseInterface, SqlValue
+from db.interface import DatabaseInterface, Row, SqlValue
 from db.migration import Migration, apply_pending, pending
 from db.migrations import MIGRATIONS
 from jobs.exceptions import DatabaseError, InternalError, MigrationError
 from jobs.server_place import ServerPlace
 
-__all__ = ["Origin", "connect", "migrate_central", "open_central", "origins"]
+__all__ = ["Origin", "connect", "migrate_central", "open_central", "origins", "own_host", "rows_by_keys"]
 
 #: Rows that one statement asks for by their keys.
-MOST_KEYS = 500
+_MOST_KEYS = 500
 
 
 class Origin(NamedTuple):
@@ -110,13 +110,20 @@ def _create(database: DatabaseInterface) -> None:
 
 def origins(history: History, run_ids: Sequence[int]) -> Dict[int, Origin]:
     """Whose runs of a central history are, by their numbers there."""
-    found: Dict[int, Origin] = {}
-    for start in range(0, len(run_ids), MOST_KEYS):
-        keys: List[SqlValue] = list(run_ids[start:start + MOST_KEYS])
-        for row in history.database.fetchall(
-                "SELECT run_id, home_uuid, home_host, home_run_id FROM runs WHERE run_id IN (%s)"
-                % ", ".join("?" * len(keys)), keys):
-            found[row[0]] = Origin(row[1] or "", row[2] or "", row[3] or 0)
+    return {row[0]: Origin(row[1] or "", row[2] or "", row[3] or 0) for row in rows_by_keys(
+        history.database, "SELECT run_id, home_uuid, home_host, home_run_id FROM runs WHERE run_id IN (%s)", run_ids)}
+
+
+def rows_by_keys(database: DatabaseInterface, sql: str, keys: Sequence[SqlValue],
+                 before: Sequence[SqlValue] = ()) -> List[Row]:
+    """The rows of a query with ``IN (%s)``, asked for in parts.
+
+    :param before: values of placeholders that stand before the keys
+    """
+    found: List[Row] = []
+    for start in range(0, len(keys), _MOST_KEYS):
+        some = list(keys[start:start + _MOST_KEYS])
+        found += database.fetchall(sql % ", ".join("?" * len(some)), list(before) + some)
     return found
 
 

@@ -4,12 +4,12 @@ A batch is one transaction there: whole runs, with their jobs, attempts, outputs
 the home notes it. A kill between the two, or a commit whose answer never came, leaves a batch that is there and not
 noted: the next attempt finds the runs by their UUIDs and leaves them as they are. So nothing is lost or there twice.
 """
-from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple, TypeVar
+from typing import Callable, Dict, List, NamedTuple, Sequence, Set, Tuple, TypeVar
 
-from db.central import MOST_KEYS, own_host
+from db.central import own_host, rows_by_keys
 from db.destinations import Waiting, copied, waiting_runs
 from db.history import History
-from db.interface import DatabaseInterface, Row, SqlValue
+from db.interface import Row
 from jobs.exceptions import DatabaseError
 
 __all__ = ["Copier", "Progress"]
@@ -50,10 +50,6 @@ def _insert(table: str, columns: Sequence[str]) -> str:
     return "INSERT INTO %s (%s) VALUES (%s)" % (table, ", ".join(columns), ", ".join("?" * len(columns)))
 
 
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
-
-
 class Copier:
     """Copies the runs of one home to one server.
 
@@ -64,7 +60,6 @@ class Copier:
     """
 
     def __init__(self, history: History, central: History, destination_id: int, clock: Callable[[], float]) -> None:
-        self._history = history
         self._home = history.database
         self._server = central.database
         self._destination = destination_id
@@ -122,12 +117,12 @@ class Copier:
 
     def _copy_runs(self, runs: Sequence[Waiting]) -> None:
         columns = ("run_id", "parent_run_id") + _RUN
-        rows = _by_keys(self._home, "SELECT %s FROM runs WHERE run_id IN (%%s) ORDER BY run_id" % ", ".join(columns),
-                        [run.run_id for run in runs])
-        parents = {row[0]: row[1] for row in _by_keys(
+        rows = rows_by_keys(self._home, "SELECT %s FROM runs WHERE run_id IN (%%s) ORDER BY run_id"
+                            % ", ".join(columns), [run.run_id for run in runs])
+        parents = {row[0]: row[1] for row in rows_by_keys(
             self._home, "SELECT run_id, run_uuid FROM runs WHERE run_id IN (%s)",
             sorted({row[1] for row in rows if row[1] is not None}))}
-        there: Dict[str, int] = {row[1]: row[0] for row in _by_keys(
+        there: Dict[str, int] = {row[1]: row[0] for row in rows_by_keys(
             self._server, "SELECT run_id, run_uuid FROM runs WHERE run_uuid IN (%s)",
             sorted({row[2] for row in rows} | set(parents.values())))}
         self._copy_configurations({row[2 + _RUN.index("config_hash")]: row[2 + _RUN.index("host")] for row in rows
@@ -149,14 +144,14 @@ class Copier:
                     self._home_uuid, host, run_id, parent, now, 0), "run_id")
         for table, names in _PARTS:
             self._copy_part(table, names, new, hosts)
-        self._copy_events(sorted(known) + sorted(new), _merged(known, new), hosts)
+        self._copy_events(sorted(known) + sorted(new), {**known, **new}, hosts)
 
     def _copy_configurations(self, wanted: Dict[str, str]) -> None:
-        there = {row[0] for row in _by_keys(
+        there = {row[0] for row in rows_by_keys(
             self._server, "SELECT config_hash FROM configurations WHERE config_hash IN (%s)", sorted(wanted))}
         missing = sorted(set(wanted) - there)
-        texts = _by_keys(self._home, "SELECT config_hash, config_text FROM configurations WHERE config_hash IN (%s)",
-                         missing)
+        texts = rows_by_keys(
+            self._home, "SELECT config_hash, config_text FROM configurations WHERE config_hash IN (%s)", missing)
         if texts:
             self._server.executemany(_insert("configurations", ("config_hash", "config_text") + _HOME),
                                      [(row[0], row[1], self._home_uuid, wanted[row[0]]) for row in texts])
@@ -164,25 +159,24 @@ class Copier:
     def _copy_part(self, table: str, names: Tuple[str, ...], new: Dict[int, int], hosts: Dict[int, str]) -> None:
         insert = _insert(table, ("run_id",) + names + _HOME)
         query = "SELECT run_id, %s FROM %s WHERE run_id IN (%%s) ORDER BY run_id" % (", ".join(names), table)
-        for keys in _parts(sorted(new)):
-            rows = _by_keys(self._home, query, keys)
-            if rows:
-                self._server.executemany(insert, [(new[row[0]],) + tuple(row[1:]) + (self._home_uuid, hosts[row[0]])
-                                                  for row in rows])
-            if table in ("jobs", "attempts"):
-                self._count(table, len(rows))
+        rows = rows_by_keys(self._home, query, sorted(new))
+        if rows:
+            self._server.executemany(insert, [(new[row[0]],) + tuple(row[1:]) + (self._home_uuid, hosts[row[0]])
+                                              for row in rows])
+        if table in ("jobs", "attempts"):
+            self._count(table, len(rows))
 
     # ---- events --------------------------------------------------------------------------------------------------
 
     def _copy_events(self, run_ids: Sequence[int], places: Dict[int, int], hosts: Dict[int, str]) -> None:
-        rows = _by_keys(self._home, "SELECT event_id, run_id, %s FROM events WHERE run_id IN (%%s) ORDER BY event_id"
-                        % ", ".join(_EVENT), run_ids)
+        rows = rows_by_keys(self._home, "SELECT event_id, run_id, %s FROM events WHERE run_id IN (%%s) "
+                            "ORDER BY event_id" % ", ".join(_EVENT), run_ids)
         self._add_events(rows, places, hosts)
 
     def _add_events(self, rows: Sequence[Row], places: Dict[int, int], hosts: Dict[int, str]) -> None:
         """Insert those events that are not there yet."""
         at = 2 + _EVENT.index("at")
-        there: Set[Tuple[int, float]] = {(row[0], row[1]) for row in _by_keys(
+        there: Set[Tuple[int, float]] = {(row[0], row[1]) for row in rows_by_keys(
             self._server, "SELECT home_event_id, at FROM events WHERE home_uuid = ? AND home_event_id IN (%s)",
             [row[0] for row in rows], (self._home_uuid,))}
         missing = [row for row in rows if (row[0], row[at]) not in there]
@@ -212,7 +206,7 @@ class Copier:
 
     def _wanted(self, rows: Sequence[Row]) -> List[Row]:
         """The events that belong there, of those whose run came along with its own or will do so."""
-        runs = {row[0] for row in _by_keys(
+        runs = {row[0] for row in rows_by_keys(
             self._home, "SELECT run_id FROM runs WHERE destination = ? AND uncopied = 0 AND run_id IN (%s)",
             sorted({row[1] for row in rows if row[1] is not None}), (self._destination,))}
         applications: Dict[str, bool] = {}
@@ -228,35 +222,11 @@ class Copier:
         return found
 
     def _copy_wanted(self, rows: Sequence[Row]) -> None:
-        home_runs = _by_keys(self._home, "SELECT run_id, run_uuid, host FROM runs WHERE run_id IN (%s)",
-                             sorted({row[1] for row in rows if row[1] is not None}))
-        there = {row[1]: row[0] for row in _by_keys(
+        home_runs = rows_by_keys(self._home, "SELECT run_id, run_uuid, host FROM runs WHERE run_id IN (%s)",
+                                 sorted({row[1] for row in rows if row[1] is not None}))
+        there = {row[1]: row[0] for row in rows_by_keys(
             self._server, "SELECT run_id, run_uuid FROM runs WHERE run_uuid IN (%s)", [row[1] for row in home_runs])}
         places = {row[0]: there[row[1]] for row in home_runs if row[1] in there}
         # A run that somebody took away there stays away, and what was done to it too.
         self._add_events([row for row in rows if row[1] is None or row[1] in places], places,
                          {row[0]: row[2] for row in home_runs})
-
-
-def _merged(one: Dict[int, int], other: Dict[int, int]) -> Dict[int, int]:
-    both = dict(one)
-    both.update(other)
-    return both
-
-
-def _parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(keys), MOST_KEYS):
-        yield keys[start:start + MOST_KEYS]
-
-
-def _by_keys(database: DatabaseInterface, sql: str, keys: Sequence[SqlValue],
-             before: Sequence[SqlValue] = ()) -> List[Row]:
-    """The rows of a query with ``IN (%s)``, asked for in parts.
-
-    :param before: values of placeholders that stand before the keys
-    """
-    found: List[Row] = []
-    for start in range(0, len(keys), MOST_KEYS):
-        some = list(keys[start:start + MOST_KEYS])
-        found += database.fetchall(sql % _marks(some), list(before) + some)
-    return found

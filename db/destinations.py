@@ -112,8 +112,7 @@ def forget(database: DatabaseInterface, destination_id: int) -> int:
     :raises DatabaseError: where that cannot be kept
     """
     with database.transaction():
-        count = database.execute("UPDATE runs SET uncopied = 0 WHERE destination = ? AND uncopied = 1 "
-                                 "AND status <> 'RUNNING'", (destination_id,))
+        count = database.execute("UPDATE runs SET uncopied = 0 WHERE destination = ? AND " + _ENDED, (destination_id,))
         database.execute("UPDATE runs SET destination = NULL, uncopied = 0 WHERE destination = ?", (destination_id,))
         database.execute("DELETE FROM destinations WHERE destination_id = ?", (destination_id,))
     return count

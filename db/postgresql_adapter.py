@@ -82,7 +82,7 @@ class PostgreSQLAdapter(ServerStatements):
             self.close()
             raise
 
-    def _connect(self, place: ServerPlace, password: Optional[str], lock_timeout_s: float) -> object:
+    def _connect(self, place: ServerPlace, password: Optional[str], lock_timeout_s: float) -> Any:
         settings = ("-c lock_timeout=%dms -c idle_in_transaction_session_timeout=120s -c tcp_keepalives_idle=20 "
                     "-c tcp_keepalives_interval=5 -c tcp_keepalives_count=4 -c timezone=UTC"
                     % max(1, int(lock_timeout_s * 1000)))

@@ -1,7 +1,7 @@
 """Reading the history that many homes share: which server is meant, and its history."""
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
-from executioner.home import Home, locate
+from executioner.home import locate
 from executioner.options import Arguments, Option, usage_error
 from executioner.console import Console
 from jobs.server_place import ServerPlace, parse_place
@@ -10,27 +10,12 @@ if TYPE_CHECKING:
     from db.history import History
     from jobs.models import RunRecord
 
-__all__ = ["CENTRAL", "DATABASE_VARIABLE", "central_history", "central_place", "origin_fields", "places_of",
-           "waiting_lines"]
+__all__ = ["CENTRAL", "DATABASE_VARIABLE", "central_history", "central_place", "origin_fields", "waiting_lines"]
 
 #: The option of the commands that can read it.
 CENTRAL = Option("--central", "read the history on the server, of all homes that copy there")
 #: Names the server where no run of this home does, or where another one is meant.
 DATABASE_VARIABLE = "EXECUTIONER_DATABASE"
-
-
-def places_of(home: Home, allow_network_fs: bool = False) -> List[ServerPlace]:
-    """The servers that runs of a home go to, the last one that was named at the end."""
-    from db.destinations import destinations
-    from db.history import History
-    from jobs.exceptions import DatabaseError
-    try:
-        with History.open(home.history, readonly=True, allow_network_fs=allow_network_fs) as history:
-            return [parse_place(one.place) for one in destinations(history.database)]
-    except DatabaseError as error:
-        if error.context.get("cause") == "missing":
-            return []
-        raise
 
 
 def central_place(arguments: Arguments, console: Console) -> ServerPlace:
@@ -43,11 +28,14 @@ def central_place(arguments: Arguments, console: Console) -> ServerPlace:
     named = console.environ.get(DATABASE_VARIABLE)
     if named:
         return parse_place(named)
+    from db.destinations import destinations
+    from executioner.past import open_own
     home = locate(arguments.one("home"), console.environ)
-    places: Sequence[ServerPlace] = ()
-    if home.exists():
-        home.check()
-        places = places_of(home, arguments.flag("allow_network_fs"))
+    places: List[ServerPlace] = []
+    history = open_own(home, arguments.flag("allow_network_fs"))
+    if history is not None:
+        with history:
+            places = [parse_place(one.place) for one in destinations(history.database)]
     if not places:
         raise usage_error("no run of %s named a server yet" % home.path,
                           'a file names one with "database"; or set %s to its URL' % DATABASE_VARIABLE)
@@ -74,12 +62,12 @@ def origin_fields(history: "History", runs: "Sequence[RunRecord]") -> Dict[int, 
 def waiting_lines(history: "Optional[History]") -> List[str]:
     """What is to be said about the copies of a home, a line for each server that lacks something."""
     from db.destinations import destinations
-    from executioner.render import count_text, time_text
+    from executioner.render import time_text, waiting_text
     lines = []
     for one in destinations(history.database) if history is not None else ():
         if one.waiting:
             lines.append("%s for %s%s" % (
-                count_text(one.waiting, "run") + (" waits" if one.waiting == 1 else " wait"),
+                waiting_text(one.waiting),
                 parse_place(one.place).shown,
                 ", which fails since %s: %s" % (time_text(one.failing_since), one.problem) if one.problem else ""))
     return lines

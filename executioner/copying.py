@@ -63,16 +63,10 @@ def _copy(history: History, destination: Destination, environ: Mapping[str, str]
     problem = ""
     try:
         with open_central(place, environ, lock_timeout_s=_LOCK_S) as central:
-            copier = Copier(history, central, destination.destination_id, time.time)
-            try:
-                reached[0] = copier.work(note)
-            except StorageError as error:
-                if error.context.get("path") == history.where:
-                    raise  # our own history, and no server
-                problem = error.message
+            reached[0] = Copier(history, central, destination.destination_id, time.time).work(note)
     except (ConfigurationError, StorageError) as error:
         if error.context.get("path") == history.where:
-            raise
+            raise  # our own history, and no server
         problem = error.message
     if problem:
         failed(history.database, destination.destination_id, time.time(), problem)

@@ -9,7 +9,7 @@ from jobs.exceptions import ConfigurationError, DatabaseError
 if TYPE_CHECKING:
     from db.history import History
 
-__all__ = ["open_history", "wanted_run"]
+__all__ = ["open_history", "open_own", "wanted_run"]
 
 
 def open_history(arguments: Arguments, console: Console) -> Tuple[Home, "Optional[History]"]:
@@ -21,16 +21,23 @@ def open_history(arguments: Arguments, console: Console) -> Tuple[Home, "Optiona
     if arguments.flag("central"):
         from executioner.central import central_history
         return home, central_history(arguments, console)
+    return home, open_own(home, arguments.flag("allow_network_fs"))
+
+
+def open_own(home: Home, allow_network_fs: bool) -> "Optional[History]":
+    """The history of a home for reading; None where nothing was run. Makes nothing.
+
+    :raises StorageError: where the home is not ours, or the history cannot be read
+    """
     if not home.exists():
-        return home, None
+        return None
     home.check()
     from db.history import History
     try:
-        return home, History.open(home.history, readonly=True,
-                                  allow_network_fs=arguments.flag("allow_network_fs"))
+        return History.open(home.history, readonly=True, allow_network_fs=allow_network_fs)
     except DatabaseError as error:
         if error.context.get("cause") == "missing":
-            return home, None
+            return None
         raise
 
 

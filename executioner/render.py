@@ -8,7 +8,7 @@ from jobs.times import duration_text, utc_text
 __all__ = [
     "attempts_text", "bytes_text", "command_text", "count_text", "counts_line", "duration_or_dash", "how_it_ended",
     "job_fields", "json_lines", "json_text", "one_line", "run_fields", "run_json_lines", "running_lines", "show_lines",
-    "status_label", "table", "time_text",
+    "status_label", "table", "time_text", "waiting_text",
 ]
 
 if TYPE_CHECKING:
@@ -75,6 +75,11 @@ def one_line(text: str) -> str:
 def count_text(count: int, noun: str) -> str:
     """``1 job``, ``2 jobs``."""
     return "%d %s%s" % (count, noun, "" if count == 1 else "s")
+
+
+def waiting_text(count: int) -> str:
+    """``1 run waits``, ``2 runs wait``."""
+    return count_text(count, "run") + (" waits" if count == 1 else " wait")
 
 
 def command_text(command: Union[str, Sequence[str]]) -> str:

@@ -32,7 +32,7 @@ def execute(arguments: Arguments, console: Console) -> int:
     from executioner.central import central_place
     from executioner.copying import copy_all
     from executioner.options import usage_error
-    from executioner.render import count_text, json_text
+    from executioner.render import count_text, json_text, waiting_text
     from jobs.server_place import parse_place
 
     url = arguments.one("to")
@@ -67,8 +67,7 @@ def execute(arguments: Arguments, console: Console) -> int:
             console.err.line("no run of this home named a server yet")
     for one in results:
         if one.problem:
-            console.err.line("executioner: %s; %s" % (one.problem, count_text(one.waiting, "run") + (
-                " waits" if one.waiting == 1 else " wait")))
+            console.err.line("executioner: %s; %s" % (one.problem, waiting_text(one.waiting)))
     return EXIT_FAILED if any(one.problem or one.waiting for one in results) else EXIT_OK
 
 
@@ -76,7 +75,7 @@ def _forget(history: "History", url: str, console: Console) -> int:
     """Have nothing wait any more for the servers that a URL names, with or without what stands behind its ``?``."""
     from db.destinations import destinations, forget
     from executioner.options import usage_error
-    from executioner.render import count_text
+    from executioner.render import waiting_text
     from jobs.server_place import parse_place
 
     wanted = parse_place(url).shown
@@ -84,5 +83,5 @@ def _forget(history: "History", url: str, console: Console) -> int:
     if not found:
         raise usage_error("nothing of this home goes to %s" % wanted)
     count = sum(forget(history.database, one.destination_id) for one in found)
-    console.out.line("%s no longer for %s" % (count_text(count, "run") + (" waits" if count == 1 else " wait"), wanted))
+    console.out.line("%s no longer for %s" % (waiting_text(count), wanted))
     return EXIT_OK

@@ -684,8 +684,10 @@ class Nursery:
             self._left_tokens.add(attempt.spec.token)
             self._finish(attempt)
             return
-        room = attempt.spec.output_limit + _LAST_WORDS_BYTES - self._output_bytes(attempt.spec)
-        if not attempt.killing and now < attempt.kill_at and room >= 0:
+        room = -1
+        if not attempt.killing and now < attempt.kill_at:
+            room = attempt.spec.output_limit + _LAST_WORDS_BYTES - self._output_bytes(attempt.spec)
+        if room >= 0:
             attempt.wake_at = min(attempt.kill_at, now + min(_LOOK_EVERY_S, _pause_s(room)))
         elif attempt.killing and now >= attempt.give_up_at:
             self._give_up(attempt, members)
