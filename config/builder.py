@@ -63,8 +63,8 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
     folder = os.path.dirname(path)
     working_dir = resolve_folder(str(top["working_dir"]), folder, variables)[0] if "working_dir" in top else folder
     log_dir = resolve_folder(str(top["log_dir"]), working_dir, variables)[0] if "log_dir" in top else ""
-    builder = JobBuilder(top, environment, working_dir, folder)
     secrets = secret_values(top, environment, environ, working_dir)
+    builder = JobBuilder(top, environment, working_dir, folder)  # when every env_file was read
     names = secret_names(top)
     all_pools = _object(top, "pools")
     if expansion is not None and expansion.inner:
@@ -229,7 +229,7 @@ def _condition(value: object, variables: Mapping[str, str]) -> Optional[_Raw]:
 
 
 class JobBuilder:
-    """Makes the jobs of one file.
+    """Makes the jobs of one file, whose ``env_file``s were all read for ``environment``.
 
     :param top: the keys of the file
     :param working_dir: its folder, absolute
@@ -252,6 +252,9 @@ class JobBuilder:
             from config.plugins import find_plugins
             self._plugins = find_plugins(top["dependency_plugins"], (working_dir, folder), environment.variables,
                                          Report())
+        problems = environment.problems_of_files()
+        if problems:  # it was right when the file was looked at, and has changed since
+            raise ConfigurationError("env_file: " + problems[0], "E170")
 
     def build(self) -> List[Job]:
         """All jobs, in the order of the file."""
@@ -265,10 +268,6 @@ class JobBuilder:
             said.update(raw)
         variables: Mapping[str, str] = self._environment.variables
         over = job_variables(self._environment, raw, self._defaults, self._working_dir)[0] or self._nothing
-        if said.get("env_file"):
-            problems = self._environment.problems_of_files()
-            if problems:  # it was right when the file was looked at, and has changed since
-                raise ConfigurationError("env_file: " + problems[0], "E170")
         if over:
             variables = dict(variables)
             variables.update(over)

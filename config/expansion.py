@@ -17,6 +17,7 @@ from config.rules import dependency_of, effective, place
 from config.schema import MAX_JOBS
 from config.texts import texts
 from jobs.group_ids import groups_of, members_by_group
+from jobs.placeholders import expand_values
 
 __all__ = ["Expansion", "Matcher", "OriginalPlaces", "expand", "warn_of_items"]
 
@@ -217,8 +218,12 @@ def _made(job: _Raw, defaults: Mapping[str, object], items: List[Item]) -> Itera
         values = values_of(item)
         made.variables = {_variable(name): text for name, text in values.items()}
         placing = Placing(values.get, _variable)
+
+        def with_label(text: str, values: Mapping[str, str] = values, label: str = label) -> str:
+            return _with_label(text, values, label)
+
         for name, value in with_item.items():
-            value = _with_labels(value, values, label)
+            value = expand_values(value, with_label)
             made[name] = _dependencies(value, values, label) if name == "dependencies" else placing.put_in(value, name)
         yield made
 
@@ -231,17 +236,11 @@ def _label(name: str, values: Mapping[str, str], own: str) -> str:
     return own if name == "item" else label_of(values.get(name, ""))
 
 
-def _with_labels(value: object, values: Mapping[str, str], label: str) -> object:
-    """The value with labels in the brackets of references to outputs."""
-    if isinstance(value, str):
-        while "[${item" in value and _IN_OUTPUT.search(value):
-            value = _IN_OUTPUT.sub(lambda found: "%s[%s]" % (found.group(1), _label(found.group(2), values, label)),
-                                   value)
-    elif isinstance(value, list):
-        return [_with_labels(one, values, label) for one in value]
-    elif isinstance(value, dict):
-        return {name: _with_labels(one, values, label) for name, one in value.items()}
-    return value
+def _with_label(text: str, values: Mapping[str, str], label: str) -> str:
+    """The text with labels in the brackets of references to outputs."""
+    while "[${item" in text and _IN_OUTPUT.search(text):
+        text = _IN_OUTPUT.sub(lambda found: "%s[%s]" % (found.group(1), _label(found.group(2), values, label)), text)
+    return text
 
 
 def _dependencies(value: object, values: Mapping[str, str], label: str) -> object:

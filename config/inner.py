@@ -16,11 +16,12 @@ from config.loader import Document, load
 from config.made_jobs import MadeJob, nothing_to_do
 from config.positions import placed
 from config.problems import Path, Problem, Report, quoted
-from config.rules import dependency_of, effective, place
+from config.rules import dependencies_of, effective, place
 from config.schema import FILE, MAX_JOBS
 from config.surroundings import resolve_folder
 from config.validator import check_configuration
 from jobs.group_ids import groups_of, members_by_group
+from jobs.placeholders import expand_values
 
 __all__ = ["CONTENTS", "Family", "Given", "KeptContent", "check", "check_keys_beside", "flattened", "kept_contents",
            "kept_entries"]
@@ -267,9 +268,7 @@ def _check_ids(job: _Raw, inner: Expansion, where: Path, report: Report) -> None
 
 
 def _waits_for_done(job: Mapping[str, object]) -> bool:
-    items = job.get("dependencies")
-    return any(found is not None and found[1] == "done"
-               for found in map(dependency_of, items if isinstance(items, list) else ()))
+    return any(when == "done" for _, _, when in dependencies_of(job, {}))
 
 
 def _check_names(expansion: Expansion, defaults: Mapping[str, object], report: Report) -> None:
@@ -284,14 +283,12 @@ def _check_names(expansion: Expansion, defaults: Mapping[str, object], report: R
         return  # not all of them are known
     groups = members_by_group(known)
     for position, job in enumerate(expansion.jobs):
-        items = effective(job, defaults, "dependencies")
-        for number, item in enumerate(items if isinstance(items, list) else ()):
-            found = dependency_of(item)
-            if found is not None and "/" in found[0] and found[0] not in known and found[0] not in groups and any(
-                    found[0][len(group)] == "/" for group in groups_of(found[0])):
+        for number, other, _ in dependencies_of(job, defaults):
+            if "/" in other and other not in known and other not in groups and any(
+                    other[len(group)] == "/" for group in groups_of(other)):
                 path = place(job, "dependencies", ("jobs", position)) + (number,)
-                report.error(path, "E121", "no job has the id %s" % quoted(found[0]),
-                             report.suggestions.hint(found[0], sorted(known)) if len(known) < 1000 else "")
+                report.error(path, "E121", "no job has the id %s" % quoted(other),
+                             report.suggestions.hint(other, sorted(known)) if len(known) < 1000 else "")
 
 
 # One list of all jobs
@@ -311,7 +308,7 @@ def flattened(expansion: Expansion, prefix: str = "", outer: Optional[MadeJob] =
         made.home = expansion if outer is not None or prefix else None
         needed = made["dependencies"]
         assert isinstance(needed, list)
-        own = [found[1] for found in map(dependency_of, needed) if found is not None]
+        own = [when for _, _, when in dependencies_of(made, {})]
         if outer is not None:
             made.cleanup = outer.cleanup or bool(own) and set(own) <= {"failure", "done"}
             made["tags"] = _tags(effective(job, defaults, "tags"), outer.get("tags"))
@@ -339,11 +336,8 @@ def _tags(own: object, more: object) -> List[object]:
 
 def _in_the_whole(job: _Raw, defaults: Mapping[str, object], prefix: str) -> MadeJob:
     """A copy of a job with the ids that it has, and refers to, in the whole run."""
-    items = effective(job, defaults, "dependencies")
-    dependencies: List[object] = []
-    for found in map(dependency_of, items if isinstance(items, list) else ()):
-        if found is not None:
-            dependencies.append({"job": prefix + found[0], "when": found[1]})
+    dependencies: List[object] = [{"job": prefix + other, "when": when}
+                                  for _, other, when in dependencies_of(job, defaults)]
     made = (job if isinstance(job, MadeJob) else MadeJob(job)).renamed("%s%s" % (prefix, job.get("id")), dependencies)
     join = effective(job, defaults, "join")
     if join is not None:
@@ -352,18 +346,9 @@ def _in_the_whole(job: _Raw, defaults: Mapping[str, object], prefix: str) -> Mad
         for name in set(made).union(defaults) - {"id", "dependencies", "for_each"}:
             value = effective(made, defaults, name)
             if "${jobs." in repr(value):
-                made[name] = _referring(value, prefix)
+                made[name] = expand_values(value, lambda text: _OUTPUT.sub(
+                    lambda found: "${jobs.%s%s.outputs." % (prefix, found.group(1)), text))
     return made
-
-
-def _referring(value: object, prefix: str) -> object:
-    if isinstance(value, str):
-        return _OUTPUT.sub(lambda found: "${jobs.%s%s.outputs." % (prefix, found.group(1)), value)
-    if isinstance(value, list):
-        return [_referring(item, prefix) for item in value]
-    if isinstance(value, dict):
-        return {name: _referring(item, prefix) for name, item in value.items()}
-    return value
 
 
 # In the history

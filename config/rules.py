@@ -10,11 +10,16 @@ from config.problems import Path, Report, quoted, shown
 if TYPE_CHECKING:
     from config.validator import Jobs
 
-__all__ = ["check", "check_exit_codes", "check_graph", "check_join", "dependency_of", "effective", "has_references"]
+__all__ = ["WITH_REFERENCES", "check", "check_exit_codes", "check_graph", "check_join", "dependencies_of",
+           "dependency_of", "effective", "has_references", "place"]
 
 _Raw = Dict[str, object]
 _Jobs = Sequence[Mapping[str, object]]
 
+#: Keys of jobs in whose values references may stand, and which are looked at with the machine in view; not ``command``,
+#: which every job has.
+WITH_REFERENCES = frozenset(("env_variables", "env_file", "working_dir", "stdin", "run_if", "pre_checks", "post_checks",
+                             "inputs", "products"))
 #: Ids that a message about a cycle names.
 _NAMED = 20
 _SQLITE = "sqlite"
@@ -208,8 +213,7 @@ def has_references(top: _Raw, jobs: _Jobs, defaults: Mapping[str, object], names
     if beginning in texts or beginning in repr(defaults) or beginning in repr(
             [value for name, value in top.items() if name != "defaults"]):
         return True
-    if names.isdisjoint(("env_variables", "env_file", "working_dir", "stdin", "run_if", "pre_checks", "post_checks",
-                         "inputs", "products")):
+    if names.isdisjoint(WITH_REFERENCES):
         return False
     return any(beginning in repr(job) for job in jobs)
 

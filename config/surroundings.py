@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Set, 
 
 from config.job_environment import env_files_of, job_variables
 from config.problems import Path, Report, quoted
-from config.rules import effective, place
+from config.rules import WITH_REFERENCES, effective, place
 
 if TYPE_CHECKING:
     from config.plugins import Plugins
@@ -20,9 +20,6 @@ _Jobs = Sequence[Mapping[str, object]]
 #: Keys whose values go out of the machine or are looked at with the caller's variables.
 _UPKEEP = frozenset(("notifications", "email_address", "email_on_success", "email_from", "smtp_server", "smtp_port",
                      "smtp_user", "smtp_password"))
-#: Keys of jobs whose values are looked at with the machine in view.
-_LOOKED_AT = ("env_variables", "env_file", "pre_checks", "post_checks", "working_dir", "stdin", "run_if", "inputs",
-              "products")
 #: Characters of a first word that any shell takes as it is.
 _WORD_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+-@:,[]{}!")
 
@@ -36,7 +33,7 @@ def check(top: _Raw, jobs: _Jobs, defaults: _Raw, names: Set[str], folder: str, 
         from config.plugins import find_plugins
         surroundings.plugins = find_plugins(top["dependency_plugins"], (folders.working_dir, folder),
                                             surroundings.environment.variables, report)
-    if not names.isdisjoint(_LOOKED_AT):
+    if not names.isdisjoint(WITH_REFERENCES):
         for index, job in enumerate(jobs):
             surroundings.check_job(job, ("jobs", index), folders)
     if not names.isdisjoint(("limits", "run_as")):
