@@ -7,7 +7,7 @@ says where a program that is given by its path may lie.
 """
 import os
 import re
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Sequence, Set, Tuple
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Pattern, Sequence, Set, Tuple
 
 from config.environment import Environment, expand, expand_home
 from config.problems import Path, Report, quoted
@@ -96,11 +96,10 @@ class Policy:
         self.blocks = top.get("security_policy") in ("block", "strict")
         self.rules = [rule for rule in RULES if LEVELS.index(rule.level) <= level]
         self._programs = _texts(top.get("command_whitelist"))
-        self._patterns: List[str] = []
+        self._patterns: List[Pattern[str]] = []
         for pattern in _texts(top.get("command_allowlist_patterns")):
             try:
-                re.compile(pattern)
-                self._patterns.append(pattern)
+                self._patterns.append(re.compile(pattern, re.DOTALL))
             except (re.error, OverflowError, RecursionError):
                 pass  # which the check of the file tells
         self._variables = environment.variables
@@ -127,7 +126,7 @@ class Policy:
         return self._known[once]
 
     def _is_accepted(self, whole: str, text: str) -> bool:
-        if any(re.match("(?:%s)\\Z" % pattern, whole, re.DOTALL) for pattern in self._patterns):
+        if any(pattern.fullmatch(whole) for pattern in self._patterns):
             return True
         programs = list(_programs(text)) if self._programs else []
         return bool(programs) and all(

@@ -184,6 +184,6 @@ def _value_of(one: Mapping[str, object], text: str) -> Tuple[str, str]:
         if text not in known:
             return "must be one of " + ", ".join(map(quoted, known[:20])), text
     pattern = one.get("pattern")
-    if isinstance(pattern, str) and kind == "string" and not re.match("(?:%s)\\Z" % pattern, text):
+    if isinstance(pattern, str) and kind == "string" and not re.fullmatch(pattern, text):
         return "must match the pattern %s" % quoted(pattern), text
     return "", text

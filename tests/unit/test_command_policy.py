@@ -41,6 +41,12 @@ def test_each_rule_finds(command: object, rule: str) -> None:
         assert rule not in found(command, LEVELS[LEVELS.index(level) - 1])
 
 
+def test_a_pattern_may_begin_with_its_flags() -> None:
+    """They must stand at the beginning of an expression, which is why nothing is put around it."""
+    assert found("rm -rf /srv\n; true", command_allowlist_patterns=["(?i)RM -rf .*"]) == []
+    assert found("rm -rf /", command_allowlist_patterns=["(?i)RM"]) != [], "it must match the whole command"
+
+
 def test_every_rule_is_tried() -> None:
     mark = [mark for mark in test_each_rule_finds.pytestmark if mark.name == "parametrize"][0]  # type: ignore[attr-defined]
     assert {rule.name for rule in RULES} == {rule for _, rule in mark.args[1]}

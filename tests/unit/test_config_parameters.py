@@ -66,6 +66,7 @@ def test_names(tmp_path: Path) -> None:
     ({"type": "integer"}, "5", None), ({"type": "integer"}, "-05", None), ({"type": "number"}, "1.5e3", None),
     ({"type": "boolean"}, "true", None), ({"required": True}, "", None), ({"choices": ["a"]}, "a", None),
     ({"type": "integer", "choices": [5.0]}, "05", None), ({"type": "number", "choices": [1.5]}, "1.50", None),
+    ({"pattern": "(?i)north|south"}, "SOUTH", None),
     ({"type": "integer"}, "five", '--param p: must be a whole number, got "five"'),
     ({"type": "integer"}, "5.0", '--param p: must be a whole number, got "5.0"'),
     ({"type": "number"}, "nan", '--param p: must be a number, got "nan"'),
