@@ -30,7 +30,7 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext:
     return context
 
 
-def make_server(host: str, port: int, history_path: str, tokens: TokenStore, command: Sequence[str],
+def make_server(host: str, port: int, history_path: str, locks: str, tokens: TokenStore, command: Sequence[str],
                 environ: Dict[str, str], version: str, vitals: Callable[[], List[Check]], report: Report,
                 names: Sequence[str] = (), limits: Optional[Limits] = None,
                 tls: Optional[ssl.SSLContext] = None,
@@ -38,6 +38,7 @@ def make_server(host: str, port: int, history_path: str, tokens: TokenStore, com
     """A server that listens; ``serve_forever`` answers.
 
     :param port: 0 = any free one
+    :param locks: the home's folder of locks; the history may be elsewhere
     :param command: how a run is started: ourselves, with the home
     :param central: opens the history on a server, where that is served instead of the home's
     :param names: hosts that it answers to besides loopback and ``host``
@@ -45,6 +46,6 @@ def make_server(host: str, port: int, history_path: str, tokens: TokenStore, com
     """
     own = [] if host in ("", "0.0.0.0", "::") else ["[%s]" % host if ":" in host else host]  # noqa: S104
     gate = Gate(tokens, list(names) + own, "https" if tls is not None else "http")
-    service = Service(TABLE, gate, history_path, version, environ, Launcher(command, environ), vitals,
+    service = Service(TABLE, gate, history_path, locks, version, environ, Launcher(command, environ), vitals,
                       report, central)
     return ExecutionerAPI(host, port, service.answer, limits, tls, service.launcher.reap)

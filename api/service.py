@@ -38,12 +38,14 @@ class Service:
     :param central: opens the history on a server, where that is served instead
     """
 
-    def __init__(self, table: RouteTable, gate: Gate, history_path: str, version: str, environ: Mapping[str, str],
-                 launcher: Launcher, vitals: Callable[[], List[Check]], report: Report,
+    def __init__(self, table: RouteTable, gate: Gate, history_path: str, locks: str, version: str,
+                 environ: Mapping[str, str], launcher: Launcher, vitals: Callable[[], List[Check]], report: Report,
                  central: Optional[Callable[[], History]] = None) -> None:
         self.table = table
         self.gate = gate
         self.history_path = history_path
+        #: The home's folder of locks, where the slots of pools are.
+        self.locks = locks
         self.version = version
         self.secrets = Secrets(environ)
         self.readers = ReaderPool(history_path) if central is None else CentralReaders(central)

@@ -73,7 +73,7 @@ def metrics(service: Service, call: Call) -> Response:
         else:
             history = reader.history
             families = reader.cached("metrics", lambda: (
-                families_of(history, service.version, service.now()), _KEEP_METRICS_S))
+                families_of(history, service.version, service.now(), service.locks), _KEEP_METRICS_S))
     families = families + api_families(service.answered, service.started_at)
     if is_json:
         return service.reply(json_families(families))
@@ -116,13 +116,12 @@ def _status(service: Service, history: History) -> Tuple[Response, float]:
             last[run.application] = run
     paths.update(run.config_path for run in last.values())
     document = {"running": running, "last": {name: run_fields(run) for name, run in sorted(last.items())},
-                "queue": queued, "pools": _pools(history) if running else {}}
+                "queue": queued, "pools": _pools(service, history) if running else {}}
     return service.reply(document, paths), _KEEP_RUNNING_S if running or over else _KEEP_S
 
 
-def _pools(history: History) -> Document:
-    folder = os.path.join(os.path.dirname(history.where), "locks")
-    return {one.name: {"slots": one.slots, "taken": one.taken} for one in pool_uses(history, folder)}
+def _pools(service: Service, history: History) -> Document:
+    return {one.name: {"slots": one.slots, "taken": one.taken} for one in pool_uses(history, service.locks)}
 
 
 def _most_telling(jobs: List[JobRecord]) -> List[JobRecord]:

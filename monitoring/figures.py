@@ -24,12 +24,12 @@ _BOUNDS = [str(bound) for bound in BUCKETS_S] + [INFINITE]
 _RUN_STATUSES = (RunStatus.SUCCESS, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.LOST)
 
 
-def families_of(history: History, version: str, now: float, home: str = "") -> List[Family]:
+def families_of(history: History, version: str, now: float, locks: str) -> List[Family]:
     """Every metric of the home that the history belongs to.
 
     :param version: of this program
     :param now: epoch seconds
-    :param home: the home; "" = the folder of the history
+    :param locks: the home's folder of locks, where the slots of pools are
     :raises DatabaseError: where the history cannot be read
     """
     settings = history.application_settings()
@@ -42,7 +42,7 @@ def families_of(history: History, version: str, now: float, home: str = "") -> L
     families = [info, updated] + _totals(history, {one.application for one in shown})
     figures = [application_figures(history, one.application) for one in shown]
     families += _last_runs(shown, figures) + _jobs_now(history, {one.application for one in shown})
-    families += _pools(history, home or os.path.dirname(history.where))
+    families += _pools(history, locks)
     by_job, jobs_left_out = _last_jobs(history, figures)
     families += by_job
     left_out.samples.append(Sample((("kind", "application"),), float(len(settings) - len(shown))))
@@ -119,10 +119,10 @@ def _jobs_now(history: History, shown: Set[str]) -> List[Family]:
     return [running, waiting]
 
 
-def _pools(history: History, home: str) -> List[Family]:
+def _pools(history: History, locks: str) -> List[Family]:
     slots = gauge("executioner_pool_slots", "Slots of each pool that a run which goes on may use.")
     taken = gauge("executioner_pool_slots_taken", "Slots of it that are taken, by whichever run.")
-    for one in pool_uses(history, os.path.join(home, "locks")):
+    for one in pool_uses(history, locks):
         slots.samples.append(Sample((("pool", one.name),), float(one.slots)))
         taken.samples.append(Sample((("pool", one.name),), float(one.taken)))
     return [slots, taken]

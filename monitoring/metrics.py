@@ -153,7 +153,7 @@ class MetricsCollector:
         """
         problems = [] if self.flush() else [self.problem]
         try:
-            families = families_of(history, version, self._wall(), self.folder)
+            families = families_of(history, version, self._wall(), os.path.join(self.folder, "locks"))
             text = render(families).encode("utf-8")
             self._write_document(json_families(families))
             write_atomically(os.path.join(self.folder, TEXT_NAME), text, durable=False)

@@ -51,7 +51,7 @@ class ApiCase:
         #: Level, event and message of what the server told.
         self.told: List[Any] = []
         self.server = make_server(
-            host, 0, self.history_path, self.store, command or ["false"],
+            host, 0, self.history_path, os.path.join(self.home, "locks"), self.store, command or ["false"],
             environ if environ is not None else {}, "9.9", Vitals(self.home, self.history_path).checks,
             lambda level, event, message, error: self.told.append((level, event, message, error)), (), limits, tls)
         self.port = self.server.port

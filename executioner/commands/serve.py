@@ -106,9 +106,9 @@ def _server(home: Home, console: Console, host: str, port: int, names: List[str]
 
     environ: Dict[str, str] = dict(console.environ)
     try:
-        return make_server(host, port, home.history, TokenStore(home.tokens), own_words() + ["--home", home.path],
-                           environ, __version__, Vitals(home.path, home.history).checks, report, names, None, tls,
-                           central)
+        return make_server(host, port, home.history, home.locks, TokenStore(home.tokens),
+                           own_words() + ["--home", home.path], environ, __version__,
+                           Vitals(home.path, home.history).checks, report, names, None, tls, central)
     except OSError as error:
         raise APIError("cannot listen on %s:%d: %s" % (host, port, error.strerror or error), context={
             "hint": "another port is named with --listen HOST:PORT"})

@@ -41,7 +41,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         store = TokenStore(os.path.join(home, "tokens.json"))
         secret = store.create("alice", "operate", time.time())
         history = os.path.join(home, "history.db")
-        server = make_server("127.0.0.1", 0, history, store, ["false"], {}, "1", Vitals(home, history).checks,
+        server = make_server("127.0.0.1", 0, history, os.path.join(home, "locks"), store, ["false"], {}, "1", Vitals(home, history).checks,
                              lambda level, event, message, error: None)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser = playwright.chromium.launch(executable_path=options.chromium, args=FLAGS)

@@ -1,8 +1,12 @@
 """Runs whose configuration names a database of its own are found, and nothing of another history is touched."""
+import json
 import os
 import sqlite3
+import subprocess
+import urllib.request
 
 from cli_case import Case
+from killing import wait_until
 
 OK = {"id": "extract", "command": "true"}
 BAD = {"id": "load", "command": "exit 3"}
@@ -84,3 +88,30 @@ def test_what_cannot_be_meant(case: Case) -> None:
     assert "--database: there is no file" in gone.err
     both = case.run("show", "last", "--central", "--database", case.path("own.db")).expect(2)
     assert "two histories" in both.err
+
+
+def test_slots_that_its_runs_take_are_shown(case: Case) -> None:
+    """The locks of pools are in the home, wherever the history is."""
+    hold = {"id": "a", "command": "touch began; while test ! -e go; do sleep 0.05; done", "pool": "db"}
+    case.jobs(hold, pools={"db": 2}, database={"type": "sqlite", "path": "own.db"})
+
+    def ask(url: str, path: str, token: str) -> bytes:
+        request = urllib.request.Request(url + path, headers={"Authorization": "Bearer " + token})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return bytes(answer.read())
+
+    with case.background("run", "config.json"):
+        try:
+            wait_until(lambda: os.path.exists(case.path("began")))
+            token = case.run("token", "create", "me").expect(0).raw_out.split()[-1].decode()
+            with case.background("serve", "--listen", "127.0.0.1:0", stdout=subprocess.PIPE,
+                                 stdin=subprocess.DEVNULL) as server:
+                assert server.stdout is not None
+                url = server.stdout.readline().decode().strip()
+                try:
+                    assert json.loads(ask(url, "status", token).decode())["pools"] == {"db": {"slots": 2, "taken": 1}}
+                    assert b'executioner_pool_slots_taken{pool="db"} 1' in ask(url, "metrics", token)
+                finally:
+                    server.terminate()
+        finally:
+            case.file("go", "")

@@ -36,7 +36,7 @@ def families(tmp_path: Path) -> List[Family]:
         run_id = finished_run(history, 1)
         with history.database.transaction():
             add_to_destination(history.database, run_id, "postgresql://h/d")
-        return families_of(history, "1", 1.0) + api_families({200: 1}, 1.0)
+        return families_of(history, "1", 1.0, str(tmp_path)) + api_families({200: 1}, 1.0)
 
 
 def test_every_metric_has_a_row(families: List[Family]) -> None:

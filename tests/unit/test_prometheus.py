@@ -57,7 +57,7 @@ def value_of(text: str, start: str) -> str:
 
 
 def test_what_is_said_of_a_history(history: History) -> None:
-    text = render(families_of(history, "1.2", 5000.0))
+    text = render(families_of(history, "1.2", 5000.0, "/nowhere"))
     app = 'application="night\u00e9 \\"x\\""'
     assert value_of(text, 'executioner_runs_total{%s,status="success"}' % app) == "3"
     assert value_of(text, 'executioner_runs_total{%s,status="failed"}' % app) == "1"
@@ -72,9 +72,9 @@ def test_what_is_said_of_a_history(history: History) -> None:
 
 def test_counters_survive_pruning(history: History) -> None:
     from db.keeping import delete_run
-    before = render(families_of(history, "1.2", 5000.0)).split("# HELP executioner_notifications_waiting")[0]
+    before = render(families_of(history, "1.2", 5000.0, "/nowhere")).split("# HELP executioner_notifications_waiting")[0]
     delete_run(history, 1)
-    after = render(families_of(history, "1.2", 5000.0)).split("# HELP executioner_notifications_waiting")[0]
+    after = render(families_of(history, "1.2", 5000.0, "/nowhere")).split("# HELP executioner_notifications_waiting")[0]
     assert [line for line in before.splitlines() if "_total" in line] == [
         line for line in after.splitlines() if "_total" in line]
 
@@ -84,7 +84,7 @@ def test_what_was_kept_from_an_earlier_run_is_not_counted_again(history: History
     run_id = history.create_run(new_run(20, settled=[job_ended(0, reason="kept from run 1", attempts=0)]),
                                 pipeline("resumed", 2), places)
     history.journal(run_id).commit(whole_job(run_id, 1) + [run_ended(run_id)])
-    text = render(families_of(history, "1.2", 5000.0))
+    text = render(families_of(history, "1.2", 5000.0, "/nowhere"))
     assert value_of(text, 'executioner_jobs_total{application="resumed",status="success"}') == "1"
     assert value_of(text, 'executioner_attempts_total{application="resumed"}') == "1"
 
@@ -92,7 +92,7 @@ def test_what_was_kept_from_an_earlier_run_is_not_counted_again(history: History
 def test_promtool_has_nothing_against_it(history: History) -> None:
     if shutil.which("promtool") is None:
         pytest.skip("not run: promtool is not installed")
-    text = render(families_of(history, "1.2", time.time())).encode("utf-8")
+    text = render(families_of(history, "1.2", time.time(), "/nowhere")).encode("utf-8")
     done = subprocess.Popen(["promtool", "check", "metrics"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT)
     out = done.communicate(text)[0]
@@ -109,7 +109,7 @@ def test_a_real_prometheus_scrapes_it(history: History, tmp_path: Any) -> None:
     from http.server import BaseHTTPRequestHandler, HTTPServer
 
     from monitoring.prometheus import CONTENT_TYPE
-    text = render(families_of(history, "1.2", time.time())).encode("utf-8")
+    text = render(families_of(history, "1.2", time.time(), "/nowhere")).encode("utf-8")
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
