@@ -29,7 +29,6 @@ from jobs.graph import Graph
 from jobs.keeper.processes import boot_id
 from jobs.keeper.record import RecordWriter
 from jobs.models import FINAL_STATUSES, Check, JobStatus, RunStatus
-from jobs.ports import StopRequest
 from jobs.run_context import RunContext
 from jobs.scheduler import Scheduler
 
@@ -246,12 +245,11 @@ class Night:
                 raise Violation("nothing to resume, it says, and a job is not done: %s" % prepared.reason)
             return None
         fate = Fate(self.rnd.choice((1, 2, 3, 5, 8, 12, 20, 35, 60)) if way else 0)
-        dies_hard = way == "power"
         uuid = "%08x%02d" % (self.seed, number)
         record = os.path.join(self.folder, uuid + ".record")
         at = self.clock.wall()
         new = NewRun(uuid, at, prepared.parent_run_id, runner_pid=NO_PID, runner_start=1,
-                     boot_id="another-boot" if dies_hard else boot_id(),
+                     boot_id="another-boot" if way == "power" else boot_id(),
                      settled=settled_events(prepared.graph, prepared.given, at))
         self.run_id = self.history.create_run(new, self.pipeline, lambda run_id: RunPlaces(self.folder, record))
         engine = self._engine(prepared, fate, uuid, record)
@@ -287,13 +285,7 @@ class Night:
     def _engine(self, prepared, fate, uuid, record):
         rnd, clock, given = self.rnd, self.clock, prepared.given
         signals = sorted(clock.monotonic() + rnd.uniform(0, 60) for _ in range(rnd.choice((0, 0, 0, 0, 1))))
-        self.delivered = delivered = []
-
-        def requests():
-            due = [t for t in signals if t <= clock.monotonic() and t not in delivered]
-            delivered.extend(due)
-            return [StopRequest(15, "the run was stopped by SIGTERM")] * len(due)
-
+        requests, self.delivered = simulate.stop_requests(clock, signals)
         self.ledger = ledger = simulate.Ledger()
         checks = HonestChecks(lambda: rnd.random() < 0.7)
         reserve = SimulatedReserve(random.Random(rnd.random()), rnd.random() < 0.5)
@@ -417,7 +409,7 @@ class Night:
     def _expected(self, job, token):
         if token not in self.truth.began:
             # With the record's lines gone, nobody can say that it did not begin.
-            return {"CANCELLED", "LOST"} if token in self.truth.doubtful or self._went_down(token) else {"CANCELLED"}
+            return {"CANCELLED", "LOST"} if token in self.truth.doubtful or self._went_down() else {"CANCELLED"}
         known = self.truth.ended.get(token)
         if known is None:
             return {"LOST"}
@@ -428,7 +420,7 @@ class Night:
             status = JobStatus.FAILED
         return {status, "LOST"} if token in self.truth.doubtful else {status}
 
-    def _went_down(self, token):
+    def _went_down(self):
         return self.history.run(self.run_id, with_jobs=False).boot_id != boot_id()
 
     def _is_left_over(self):

@@ -79,6 +79,18 @@ def random_behaviour(rnd, clock, codes):
     return behave
 
 
+def stop_requests(clock, times):
+    """What asks for a stop when its time has come, and the times that were heard."""
+    delivered = []
+
+    def requests():
+        due = [time for time in times if time <= clock.monotonic() and time not in delivered]
+        delivered.extend(due)
+        return [StopRequest(15, "the run was stopped by SIGTERM")] * len(due)
+
+    return requests, delivered
+
+
 def start_of(jobs, position):
     """The first attempt of a job, as the engine would hand it over."""
     job = jobs[position]
@@ -268,12 +280,7 @@ def run_seed(seed):
     ledger = Ledger()
     behave = random_behaviour(random.Random(seed + 1), clock, rnd.choice(WAYS_TO_END))
     signal_times = sorted(clock.monotonic() + rnd.uniform(0, 60) for _ in range(rnd.choice((0, 0, 0, 1, 2))))
-    delivered = []
-
-    def requests():
-        due = [t for t in signal_times if t <= clock.monotonic() and t not in delivered]
-        delivered.extend(due)
-        return [StopRequest(15, "the run was stopped by SIGTERM")] * len(due)
+    requests, delivered = stop_requests(clock, signal_times)
 
     given = {}
     if rnd.random() < 0.2:
