@@ -4,6 +4,8 @@ import os
 import time
 from typing import Dict, List
 
+import pytest
+
 from cli_case import Case, Result
 
 HOSTILE = ["plain", "two words", "; touch hacked", "$(touch hacked)", "`touch hacked`", "'", '"', "a'b\"c", "\\", "*", "-n", "\u00e9\u4e16",
@@ -156,6 +158,7 @@ def test_what_is_shown_of_items(case: Case) -> None:
         assert '{"job": "a[in/z]", "when": "success"}' in file.read().replace('":"', '": "').replace('","', '", "')
 
 
+@pytest.mark.slow
 def test_ten_thousand_items_are_planned(case: Case) -> None:
     case.jobs({"id": "a", "for_each": {"range": 10000}, "command": ["true"]},
               {"id": "b", "for_each": {"range": 10000}, "command": ["true"], "dependencies": ["a"]})

@@ -162,6 +162,7 @@ def test_a_child_does_not_inherit_it(path: str) -> None:
         child.communicate()
 
 
+@pytest.mark.slow
 def test_of_fifty_at_once_one_wins(path: str) -> None:
     racer = """
 import os, sys

@@ -15,6 +15,7 @@ from jobs.models import JobStatus
 pytestmark = pytest.mark.needs_linux
 
 
+@pytest.mark.slow
 def test_every_kind_of_shortage_is_waited_for(tmp_path: Path) -> None:
     """An eighth of all opens and spawns fail: no attempt is failed, run twice, or lost; one notice for each time."""
     case = Case(tmp_path, slots=3, keeper_modules=[faulty_keeper, shortage])

@@ -145,6 +145,7 @@ _json = st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | s
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(), st.dictionaries(st.text(), _json, max_size=4), st.text(min_size=6, max_size=8))
+@pytest.mark.slow
 def test_any_record_is_one_line_of_json_and_one_of_text(message: str, context: Dict[str, object], secret: str) -> None:
     record = Record(AT, "INFO", "notice", message + secret, context=context)
     found = parsed(record, Masker([secret]))
