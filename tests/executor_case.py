@@ -42,7 +42,8 @@ def processes_with(text: str) -> Dict[int, str]:
             continue
         try:
             # The first thread may have ended, which looks as if all had.
-            newest = "/proc/%s/task/%d/" % (name, max(int(thread) for thread in os.listdir("/proc/%s/task" % name)))
+            threads = [int(thread) for thread in os.listdir("/proc/%s/task" % name)]
+            newest = "/proc/%s/task/%d/" % (name, max(threads, default=int(name)))
             line = Path(newest + "cmdline").read_bytes()
             environ = Path(newest + "environ").read_bytes()
         except OSError:

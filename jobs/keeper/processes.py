@@ -152,7 +152,7 @@ def _environment_of(pid: int) -> "Optional[bytes]":
             return data
         if stat.state in "ZX":
             # What the first thread had is gone with it; the others still have it.
-            return _read(b"/proc/%d/task/%d/environ" % (pid, max(_threads_of(pid))))
+            return _read(b"/proc/%d/task/%d/environ" % (pid, _newest_thread(pid)))
         if data is None or stat.has_no_environment:
             return data
         if stat.is_between_programs:
@@ -160,11 +160,12 @@ def _environment_of(pid: int) -> "Optional[bytes]":
     return b""
 
 
-def _threads_of(pid: int) -> "List[int]":
+def _newest_thread(pid: int) -> int:
     try:
-        return [int(name) for name in os.listdir(b"/proc/%d/task" % pid)]
+        # The list is empty where the process is reaped between opening it and reading it.
+        return max(map(int, os.listdir(b"/proc/%d/task" % pid)), default=pid)
     except OSError:
-        return [pid]
+        return pid
 
 
 def children_of(pid: int) -> "List[int]":

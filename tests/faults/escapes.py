@@ -19,7 +19,7 @@ for name in os.listdir("/proc"):
         try:
             # The first thread may have ended, which looks as if all had.
             threads = [int(thread) for thread in os.listdir("/proc/%s/task" % name)]
-            with open("/proc/%s/task/%d/cmdline" % (name, max(threads)), "rb") as line:
+            with open("/proc/%s/task/%d/cmdline" % (name, max(threads, default=int(name))), "rb") as line:
                 words = line.read().split(b"\0")
             with open("/proc/%s/stat" % name, encoding="utf-8", errors="replace") as stat:
                 state = stat.read().rpartition(")")[2].split()[0]

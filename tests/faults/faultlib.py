@@ -251,8 +251,9 @@ def processes():
 
 
 def newest_thread(pid):
-    """The folder in /proc of a thread that has not ended, where any has not: the first one may be gone."""
-    return "/proc/%d/task/%d" % (pid, max(int(name) for name in os.listdir("/proc/%d/task" % pid)))
+    """The folder in /proc of a thread that has not ended, where any has not: the first one may be gone, or all of them."""
+    threads = [int(name) for name in os.listdir("/proc/%d/task" % pid)]
+    return "/proc/%d/task/%d" % (pid, max(threads, default=pid))
 
 
 def cmdline_of(pid):

@@ -3,6 +3,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -37,6 +38,31 @@ def test_a_process_that_is_gone_has_no_mark():
         pass
     assert processes.mark_of(process.pid) is None
     assert processes.stat_of(process.pid) is None
+
+
+def test_a_process_that_is_reaped_while_its_threads_are_listed_has_no_mark(monkeypatch):
+    """Its first thread has ended, so the others are asked; by the time their list is read they are gone too."""
+    first_thread_ends = ("import ctypes, threading, time\n"
+                         "threading.Thread(target=time.sleep, args=(600,)).start()\n"
+                         "ctypes.CDLL(None).pthread_exit(None)\n")
+    list_folder = os.listdir
+    with subprocess.Popen([sys.executable, "-c", first_thread_ends], env={processes.MARK: b"m"}) as process:
+        while processes.stat_of(process.pid).state != "Z":
+            time.sleep(0.001)
+        assert processes.mark_of(process.pid) == "m"
+        opened = os.open("/proc/%d/task" % process.pid, os.O_RDONLY)
+        listed = []
+
+        def reaped_before_it_is_read(_path):
+            process.kill()
+            process.wait()
+            listed.append(list_folder(opened))
+            return listed[-1]
+
+        monkeypatch.setattr(os, "listdir", reaped_before_it_is_read)
+        assert processes.mark_of(process.pid) is None
+    os.close(opened)
+    assert listed == [[]]
 
 
 def test_threads_of_the_kernel_are_not_waited_for():
