@@ -17,7 +17,7 @@ from config.problems import Report
 from config.rules import dependency_of
 from config.schema import DEFAULT_OF_JOB_KEY, FILE, JOB
 from config.secrecy import masked_text, secret_names, secret_values
-from config.surroundings import resolve_folder
+from config.surroundings import resolve_folder, working_dir_of
 from config.upkeep_builder import deadline_of, mail_server_of, retention_of, rules_of
 from jobs.exceptions import ConfigurationError
 from jobs.models import Check, Dependency, Job, JobStatus, Pipeline, Plugin, RetryPolicy
@@ -58,10 +58,10 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
         given = dict(given, **parameters.variables())
     if expansion is not None:
         top = dict(top, jobs=expansion.jobs)
-    environment = Environment(top.get("inherit_shell_env", True), environ, _object(top, "env_variables"), given)
+    environment = Environment.of_file(top, environ, given)
     variables = environment.variables
     folder = os.path.dirname(path)
-    working_dir = resolve_folder(str(top["working_dir"]), folder, variables)[0] if "working_dir" in top else folder
+    working_dir = working_dir_of(top, folder, variables)
     log_dir = resolve_folder(str(top["log_dir"]), working_dir, variables)[0] if "log_dir" in top else ""
     secrets = secret_values(top, environment, environ, working_dir)
     builder = JobBuilder(top, environment, working_dir, folder)  # when every env_file was read

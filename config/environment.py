@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, Match, Optional, Sequence, Set, Tuple
 
 from config.kinds import MAX_TEXT, is_comment
+from config.problems import nobody_sets
 from config.schema import INHERITED_BY_DEFAULT
 
 if TYPE_CHECKING:
@@ -105,6 +106,13 @@ class Environment:
         self._needed_by: Optional[Dict[str, Set[str]]] = None
         self._jobs: Dict[Tuple[_Pairs, _Pairs, Tuple[str, ...]], Tuple[Dict[str, str], List[Issue]]] = {}
         self._files: Dict[str, EnvFile] = {}
+
+    @classmethod
+    def of_file(cls, top: Mapping[str, object], environ: Mapping[str, str],
+                overrides: Mapping[str, str]) -> "Environment":
+        """The layers of a file, by its keys ``inherit_shell_env`` and ``env_variables``."""
+        in_file = top.get("env_variables")
+        return cls(top.get("inherit_shell_env", True), environ, in_file if isinstance(in_file, dict) else {}, overrides)
 
     def of_job(self, in_job: Mapping[str, object],
                given: Optional[Mapping[str, str]] = None,
@@ -250,7 +258,7 @@ class _Resolver:
             reference = match.group(1)
             value = self._values.get((reference, above + 1 if reference == name else 0))
             if value is None:
-                tell(Issue("W104", layer, name, "nobody sets %s, so ${%s} stays as it is" % (reference, reference)))
+                tell(Issue("W104", layer, name, nobody_sets(reference)))
                 value = match.group()
             pieces += (raw[end:match.start()], value)
             size += len(value) + match.start() - end

@@ -9,7 +9,7 @@ from config.items import MAX_ITEMS
 from config.job_environment import job_variables
 from config.problems import Path, Report, quoted
 from config.rules import effective
-from config.surroundings import resolve_folder
+from config.surroundings import resolve_folder, working_dir_of
 
 __all__ = ["Globbing"]
 
@@ -26,12 +26,8 @@ class Globbing:
                  environ: Mapping[str, str], overrides: Mapping[str, str], report: Report) -> None:
         self._defaults = defaults
         self._report = report
-        in_file = top.get("env_variables", {})
-        assert isinstance(in_file, dict)
-        self._environment = Environment(top.get("inherit_shell_env", True), environ, in_file, overrides)
-        text = top.get("working_dir")
-        self._working_dir = resolve_folder(text, folder, self._environment.variables)[0] if isinstance(text, str) \
-            else folder
+        self._environment = Environment.of_file(top, environ, overrides)
+        self._working_dir = working_dir_of(top, folder, self._environment.variables)
 
     def match(self, job: Mapping[str, object], path: Path, patterns: List[str]) -> Optional[List[str]]:
         """What the patterns match, sorted, each once; relative ones as the job sees them in its working folder.
@@ -52,8 +48,7 @@ class Globbing:
         found: Set[str] = set()
         for pattern in patterns:
             expanded, missing = expand(pattern, literal)
-            for name in missing:
-                self._report.warning(path, "W104", "nobody sets %s, so ${%s} stays as it is" % (name, name))
+            self._report.unset(path, missing)
             expanded = expand_home(expanded, literal)
             beginning = os.path.join(folder, "")
             matches = glob.iglob(os.path.join(glob.escape(beginning), expanded), recursive=True)

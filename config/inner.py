@@ -18,7 +18,7 @@ from config.positions import placed
 from config.problems import Path, Problem, Report, quoted
 from config.rules import dependencies_of, effective, place
 from config.schema import FILE, MAX_JOBS
-from config.surroundings import resolve_folder
+from config.surroundings import working_dir_of
 from config.validator import check_configuration
 from jobs.group_ids import groups_of, members_by_group
 from jobs.placeholders import expand_values
@@ -146,10 +146,8 @@ def check(expansion: Expansion, defaults: Mapping[str, object], folder: str, env
     :param environ: the caller's environment
     :param report: for what is wrong with the outer file, at the places of the made jobs
     """
-    in_file = expansion.top.get("env_variables", {})
-    assert isinstance(in_file, dict)
-    environment = Environment(expansion.top.get("inherit_shell_env", True), environ, in_file, expansion.overrides)
-    working_dir = resolve_folder(str(expansion.top.get("working_dir", "")), folder, environment.variables)[0]
+    environment = Environment.of_file(expansion.top, environ, expansion.overrides)
+    working_dir = working_dir_of(expansion.top, folder, environment.variables)
     count = len(expansion.jobs)
     for position, job in enumerate(expansion.jobs):
         text = job.get("config")

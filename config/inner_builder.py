@@ -8,7 +8,7 @@ from config.expansion import Expansion
 from config.inner import flattened
 from config.kinds import is_comment
 from config.secrecy import secret_names, secret_values
-from config.surroundings import resolve_folder
+from config.surroundings import working_dir_of
 from jobs.models import Job
 
 __all__ = ["Whole", "build_whole"]
@@ -71,13 +71,11 @@ def build_whole(expansion: Expansion, outer: JobBuilder, variables: Mapping[str,
 
 def _home(inner: Expansion, whole: Whole) -> _Home:
     top = dict(inner.top, jobs=inner.jobs)
-    variables = top.get("env_variables", {})
     pools = top.get("pools", {})
-    assert isinstance(variables, dict) and isinstance(pools, dict)
-    environment = Environment(top.get("inherit_shell_env", True), inner.environ, variables, inner.overrides)
-    folder = working_dir = os.path.dirname(inner.file)
-    if "working_dir" in top:
-        working_dir = resolve_folder(str(top["working_dir"]), folder, environment.variables)[0]
+    assert isinstance(pools, dict)
+    environment = Environment.of_file(top, inner.environ, inner.overrides)
+    folder = os.path.dirname(inner.file)
+    working_dir = working_dir_of(top, folder, environment.variables)
     whole.paths.add(inner.file)
     whole.secrets.update(secret_values(top, environment, inner.environ, working_dir))
     whole.secret_names.update(secret_names(top))

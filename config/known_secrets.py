@@ -5,7 +5,7 @@ from typing import Dict, List, Mapping, Optional, Set, Tuple
 from config.environment import Environment, expand, expand_home
 from config.loader import load
 from config.secrecy import secret_values
-from config.surroundings import resolve_folder
+from config.surroundings import working_dir_of
 
 __all__ = ["secrets_of", "secrets_of_files"]
 
@@ -25,8 +25,8 @@ def secrets_of(value: object, folder: str, environ: Mapping[str, str], overrides
     """
     if not isinstance(value, dict):
         return set()
-    environment = _environment(value, environ, overrides)
-    working_dir = resolve_folder(str(value.get("working_dir", "")), folder, environment.variables)[0]
+    environment = Environment.of_file(value, environ, overrides)
+    working_dir = working_dir_of(value, folder, environment.variables)
     found = set(secret_values(value, environment, environ, working_dir))
     if read is not None:
         read += environment.paths_of_files()
@@ -48,7 +48,7 @@ def secrets_of_files(path: str, environ: Mapping[str, str]) -> Tuple[Set[str], L
         if isinstance(value, dict):
             folder = os.path.dirname(path)
             found |= secrets_of(value, folder, environ, {}, read)
-            variables = _environment(value, environ, {}).variables
+            variables = Environment.of_file(value, environ, {}).variables
             jobs = value.get("jobs")
             for job in jobs if isinstance(jobs, list) else ():
                 text = job.get("config") if isinstance(job, dict) else None
@@ -56,9 +56,3 @@ def secrets_of_files(path: str, environ: Mapping[str, str]) -> Tuple[Set[str], L
                     text = expand_home(expand(text, variables)[0], variables)
                     todo.append((os.path.normpath(os.path.join(folder, text)), variables))
     return found, list(seen) + read
-
-
-def _environment(top: Mapping[str, object], environ: Mapping[str, str], overrides: Mapping[str, str]) -> Environment:
-    variables = top.get("env_variables")
-    return Environment(top.get("inherit_shell_env", True), environ, variables if isinstance(variables, dict) else {},
-                       overrides)

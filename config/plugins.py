@@ -108,8 +108,7 @@ def find_plugins(entries: object, folders: Tuple[str, ...], variables: Mapping[s
                 quoted(name), taken[name]))
         taken.setdefault(name, index)
         expanded, missing = expand(text, variables)
-        for one in missing:
-            report.warning(path, "W104", "nobody sets %s, so ${%s} stays as it is" % (one, one))
+        report.unset(path, missing)
         file = _file_of(expand_home(expanded, variables), folders)
         if file is None:
             report.error(path + ("path",) if named and "path" in entry else path, "E160",

@@ -3,10 +3,10 @@
 Nothing here is costly to import: a file without problems pays for this module as well.
 """
 import json
-from typing import Dict, List, Optional, Set, Tuple, Union
+from typing import Dict, Iterable, List, Optional, Set, Tuple, Union
 
-__all__ = ["CODES", "ERROR", "Finding", "Path", "Problem", "Report", "Suggestions", "WARNING", "kind_of", "path_text",
-           "quoted", "shown"]
+__all__ = ["CODES", "ERROR", "Finding", "Path", "Problem", "Report", "Suggestions", "WARNING", "kind_of", "nobody_sets",
+           "path_text", "quoted", "shown"]
 
 #: Where a value stands: keys of objects and indexes of lists, from the top.
 Path = Tuple[Union[str, int], ...]
@@ -165,6 +165,11 @@ class Report:
         """Note a warning."""
         self._add(Finding(path, code, message, hint, WARNING, at_key))
 
+    def unset(self, path: Path, names: Iterable[str]) -> None:
+        """Warn of variables that a text refers to and that nobody sets."""
+        for name in names:
+            self.warning(path, "W104", nobody_sets(name))
+
     def _add(self, finding: Finding) -> None:
         once = (finding.path, finding.code, finding.message)
         if once not in self._said:
@@ -195,6 +200,11 @@ class Suggestions:
                 answer = "did you mean %s?" % quoted(close[0]) if close else ""
             self._answers[once] = answer
         return answer
+
+
+def nobody_sets(name: str) -> str:
+    """What is said of a reference to a variable that nobody sets."""
+    return "nobody sets %s, so ${%s} stays as it is" % (name, name)
 
 
 def quoted(text: str, limit: Optional[int] = _SHOWN) -> str:

@@ -12,7 +12,7 @@ from config.rules import WITH_REFERENCES, effective, place
 if TYPE_CHECKING:
     from config.plugins import Plugins
 
-__all__ = ["Folders", "check", "folder_problem", "resolve_folder"]
+__all__ = ["Folders", "check", "folder_problem", "resolve_folder", "working_dir_of"]
 
 _Raw = Dict[str, object]
 _Jobs = Sequence[Mapping[str, object]]
@@ -64,6 +64,12 @@ def resolve_folder(text: str, below: str, variables: Mapping[str, str]) -> Tuple
     return os.path.normpath(os.path.join(below, expand_home(expanded, variables))), missing
 
 
+def working_dir_of(top: Mapping[str, object], folder: str, variables: Mapping[str, str]) -> str:
+    """The folder that the key ``working_dir`` of a file names; the file's own folder where it names none."""
+    text = top.get("working_dir")
+    return resolve_folder(text, folder, variables)[0] if isinstance(text, str) else folder
+
+
 def folder_problem(path: str, writable: bool) -> Optional[str]:
     """Why a folder cannot be used; None where it can. One that is to be written into may be made yet."""
     shown = quoted(path, None)
@@ -96,9 +102,7 @@ class _Surroundings:
         from config.environment import Environment
         self.report = report
         self.defaults = defaults
-        in_file = top.get("env_variables", {})
-        assert isinstance(in_file, dict)
-        self.environment = Environment(top.get("inherit_shell_env", True), environ, in_file, overrides)
+        self.environment = Environment.of_file(top, environ, overrides)
         for issue in self.environment.issues:
             self._tell(issue.code, ("env_variables", issue.name), issue.message)
         if _UPKEEP.intersection(top):
@@ -107,7 +111,7 @@ class _Surroundings:
             for name in ("smtp_server", "smtp_user", "smtp_password", "email_from"):
                 text = top.get(name)
                 if isinstance(text, str):
-                    self._tell_missing(self._missing(text, variables), (name,))
+                    self.report.unset((name,), self._missing(text, variables))
             from config.upkeep import check_upkeep
             check_upkeep(top, variables, report)
         self._folders: Dict[str, Optional[str]] = {}
@@ -125,9 +129,10 @@ class _Surroundings:
         from config.environment import expand
         return expand(text, variables)[1]
 
-    def _tell_missing(self, names: List[str], path: Path) -> None:
-        for name in names:
-            self.report.warning(path, "W104", "nobody sets %s, so ${%s} stays as it is" % (name, name))
+    @classmethod
+    def _missing_but_ours(cls, text: str, variables: Mapping[str, str]) -> List[str]:
+        """Those that are not set yet: what begins with EXECUTIONER_ a job gets when it starts."""
+        return [name for name in cls._missing(text, variables) if not name.startswith("EXECUTIONER_")]
 
     def check_folders(self, top: _Raw, folder: str) -> Folders:
         """Report ``working_dir`` and ``log_dir`` of the file where they cannot be used."""
@@ -146,7 +151,7 @@ class _Surroundings:
 
     def _check_file(self, key: str, text: str, working_dir: str) -> None:
         path, missing = resolve_folder(text, working_dir, self.environment.variables)
-        self._tell_missing(missing, (key,))
+        self.report.unset((key,), missing)
         problem = folder_problem(os.path.dirname(path), True)
         if problem is None and not os.path.isdir(os.path.dirname(path)):
             problem = "the folder %s does not exist" % quoted(os.path.dirname(path), None)
@@ -159,7 +164,7 @@ class _Surroundings:
 
     def _folder(self, text: str, below: str, variables: Mapping[str, str], path: Path, writable: bool) -> str:
         folder, missing = resolve_folder(text, below, variables)
-        self._tell_missing(missing, path)
+        self.report.unset(path, missing)
         if writable or folder not in self._folders:
             self._folders[folder] = folder_problem(folder, writable)
         problem = self._folders[folder]
@@ -184,17 +189,16 @@ class _Surroundings:
                 self._tell(issue.code, where + (issue.name,), issue.message)
         text = effective(job, self.defaults, "working_dir")
         if isinstance(text, str) and "${jobs." in text:
-            self._tell_missing(self._missing(text, variables), place(job, "working_dir", path))
+            self.report.unset(place(job, "working_dir", path), self._missing(text, variables))
         elif isinstance(text, str):
             self._folder(text, folders.working_dir, variables, place(job, "working_dir", path), False)
         text = effective(job, self.defaults, "stdin")
         if isinstance(text, str):
-            self._tell_missing(self._missing(text, variables), place(job, "stdin", path))
+            self.report.unset(place(job, "stdin", path), self._missing(text, variables))
         for name in ("inputs", "products"):
             texts = effective(job, self.defaults, name)
             for index, text in enumerate(texts if isinstance(texts, list) else ()):
-                missing = [one for one in self._missing(str(text), variables) if not one.startswith("EXECUTIONER_")]
-                self._tell_missing(missing, place(job, name, path) + (index,))
+                self.report.unset(place(job, name, path) + (index,), self._missing_but_ours(str(text), variables))
         condition = effective(job, self.defaults, "run_if")
         if isinstance(condition, dict):
             self._check_condition(condition, variables, place(job, "run_if", path))
@@ -219,14 +223,13 @@ class _Surroundings:
     def _check_condition(self, value: object, variables: Mapping[str, str], path: Path) -> None:
         from config.conditions import texts
         for where, text in texts(value, path):
-            self._tell_missing([one for one in self._missing(text, variables) if not one.startswith("EXECUTIONER_")],
-                               where)
+            self.report.unset(where, self._missing_but_ours(text, variables))
 
     def _check_checks(self, checks: object, variables: Mapping[str, str], path: Path) -> None:
         from config.checks import check_expanded, check_names, missing_variables
         check_names(checks, path, self.plugins, self.report)
         for name, where in missing_variables(checks, path, variables):
-            self._tell_missing([name], where)
+            self.report.unset(where, [name])
         check_expanded(checks, path, variables, self.report)
 
     def check_programs(self, jobs: _Jobs, names: Set[str], folders: Folders) -> None:

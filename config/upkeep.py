@@ -158,21 +158,17 @@ def check_upkeep(top: _Raw, variables: Mapping[str, str], report: Report) -> Non
             base: Path = ("notifications", index, "to")
             path = base + place
             expanded, missing = expand(to, variables)
-            for name in missing:
-                report.warning(path, "W104", "nobody sets %s, so ${%s} stays as it is" % (name, name))
+            report.unset(path, missing)
             problem = None if missing else destination_problem(expanded)
             if problem:
                 report.error(path, "E145", problem + ("" if expanded != to else ", got " + shown(to)))
             if rule.get("secret") and not expanded.startswith("http"):
                 report.warning(("notifications", index, "secret"), "W107", "has no effect: only web addresses get a "
                                "signature")
-        for name in expand(str(rule.get("secret", "")), variables)[1]:
-            report.warning(("notifications", index, "secret"), "W104",
-                           "nobody sets %s, so ${%s} stays as it is" % (name, name))
+        report.unset(("notifications", index, "secret"), expand(str(rule.get("secret", "")), variables)[1])
     if top.get("email_address"):
         expanded, missing = expand(joined(top["email_address"]), variables)
-        for name in missing:
-            report.warning(("email_address",), "W104", "nobody sets %s, so ${%s} stays as it is" % (name, name))
+        report.unset(("email_address",), missing)
         for one in [] if missing else addresses(expanded):
             if not re.match(_ADDRESS, one):
                 report.error(("email_address",), "E145", "%s is no mail address" % shown(one))
