@@ -168,8 +168,8 @@ def _read(file: str, path: Path, report: Report) -> Optional[_Defined]:
             data = stream.read(_MOST_BYTES)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = compile(data, file, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
-            compile(data, file, "exec", dont_inherit=True)
+            tree = ast.parse(data, file)
+            compile(tree, file, "exec", dont_inherit=True)  # finds what is wrong but no matter of grammar
     except OSError as error:
         report.error(path, "E160", "%s cannot be read: %s" % (where, error.strerror or error))
     except SyntaxError as error:
@@ -178,7 +178,6 @@ def _read(file: str, path: Path, report: Report) -> Optional[_Defined]:
     except (ValueError, RecursionError, MemoryError) as error:
         report.error(path, "E160", "%s is no Python that can be run here: %s" % (where, shown(str(error))))
     else:
-        assert isinstance(tree, ast.Module)
         return _Defined(tree)
     return None
 

@@ -10,7 +10,7 @@ and ``locked``, and gives up on the others.
 from abc import ABC, abstractmethod
 from typing import Any, ContextManager, List, Optional, Sequence, Tuple, Union
 
-__all__ = ["CAUSES", "DatabaseInterface", "Row", "SqlValue", "storable", "without_nul"]
+__all__ = ["CAUSES", "DatabaseInterface", "Row", "SqlValue", "in_64_bits", "storable", "without_nul"]
 
 SqlValue = Union[None, int, float, str, bytes]
 Row = Tuple[Any, ...]
@@ -37,6 +37,16 @@ def storable(value: SqlValue) -> SqlValue:
     elif isinstance(value, int):
         return min(max(value, _SMALLEST), _LARGEST)
     return value
+
+
+def in_64_bits(value: int) -> int:
+    """The same number, and a whole number where it is a truth.
+
+    :raises OverflowError: where it has more than 64 bits
+    """
+    if not _SMALLEST <= value <= _LARGEST:
+        raise OverflowError("%d has more than 64 bits" % value)
+    return int(value)
 
 
 def without_nul(text: str) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from time import strptime
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from db.interface import Row, SqlValue, storable, without_nul
+from db.interface import Row, SqlValue, in_64_bits, storable, without_nul
 from db.placeholders import Placeholders
 from db.server_errors import no_driver, server_refusal
 from db.server_statements import ServerStatements
@@ -270,9 +270,7 @@ def _plain(value: SqlValue) -> SqlValue:
         value.encode("utf-8")
         return blank_for_empty(without_nul(value))
     if isinstance(value, int):
-        if not -(1 << 63) <= value < 1 << 63:
-            raise OverflowError("%d has more than 64 bits" % value)
-        return int(value)  # a bool is one here
+        return in_64_bits(value)
     if value is not None and not isinstance(value, (float, bytes)):
         raise TypeError("a value of the type %s" % type(value).__name__)
     return value

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Iterator, Optional, Sequence
 
-from db.interface import SqlValue, storable, without_nul
+from db.interface import SqlValue, in_64_bits, storable, without_nul
 from db.placeholders import Placeholders
 from db.server_errors import no_driver, server_refusal
 from db.server_statements import ServerStatements
@@ -211,9 +211,7 @@ def _plain(value: SqlValue) -> SqlValue:
     if isinstance(value, str):
         return without_nul(value)
     if isinstance(value, int):
-        if not -(1 << 63) <= value < 1 << 63:
-            raise OverflowError("%d has more than 64 bits" % value)
-        return int(value)  # a bool is one here
+        return in_64_bits(value)
     return value
 
 

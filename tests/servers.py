@@ -18,6 +18,7 @@ import time
 from typing import Any, Dict, Iterator, List, Optional
 
 import pytest
+from killing import is_alive
 
 from jobs.server_place import ServerPlace
 
@@ -130,7 +131,7 @@ class PostgreSQLServer:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         end = time.monotonic() + PATIENCE_S
-        while any(_is_alive(pid) for pid in [postmaster] + children):
+        while any(is_alive(pid) for pid in [postmaster] + children):
             assert time.monotonic() < end, "the server does not die"
             time.sleep(0.01)
 
@@ -141,7 +142,7 @@ class PostgreSQLServer:
                 pid = int(first.readline())
         except (OSError, ValueError):
             return None
-        return pid if _is_alive(pid) else None
+        return pid if is_alive(pid) else None
 
     def remove(self) -> None:
         """Kill it and take its files away."""
@@ -192,14 +193,6 @@ def _children(of: int) -> List[int]:
             except (OSError, ValueError, IndexError):
                 continue
     return found
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 class Wire:

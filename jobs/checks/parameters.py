@@ -13,7 +13,6 @@ from jobs.times import parse_duration
 __all__ = ["PERCENT_PATTERN", "Parameter", "Share", "is_open"]
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
-_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?\Z")
 #: As JSON Schema has it.
 PERCENT_PATTERN = r"^(100|[0-9]{1,2}(?:\.[0-9]{1,9})?) ?%$"
 _PERCENT = re.compile(PERCENT_PATTERN.replace("$", r"\Z"))
@@ -32,9 +31,9 @@ class Parameter:
     """A parameter of a check.
 
     ``kind``: ``path`` (a string, relative to the job's folder; may be a pattern), ``text``, ``words`` (a text that is
-    not empty), ``pattern`` (a regular expression), ``integer``, ``number``, ``boolean``, ``duration`` (seconds, or text
-    such as ``15m``), ``size`` (bytes, or text such as ``10GiB``), ``share`` (a size, or text such as ``10%``), or
-    ``command`` (text for a shell, or an argument vector). ``minimum`` and ``maximum`` bound numbers and durations.
+    not empty), ``pattern`` (a regular expression), ``integer``, ``duration`` (seconds, or text such as ``15m``),
+    ``size`` (bytes, or text such as ``10GiB``), ``share`` (a size, or text such as ``10%``), or ``command`` (text for
+    a shell, or an argument vector). ``minimum`` and ``maximum`` bound numbers and durations.
     """
 
     name: str
@@ -106,18 +105,6 @@ def _integer(value: object) -> Optional[object]:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _number(value: object) -> Optional[object]:
-    if isinstance(value, str):
-        return float(value) if _NUMBER.match(value) else None
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _boolean(value: object) -> Optional[object]:
-    if isinstance(value, str):
-        return {"true": True, "false": False}.get(value)
-    return value if isinstance(value, bool) else None
-
-
 def _duration(value: object) -> Optional[object]:
     found = parse_duration(value) if isinstance(value, str) else value
     return float(found) if isinstance(found, (int, float)) and not isinstance(found, bool) and found >= 0 else None
@@ -147,8 +134,7 @@ def _command(value: object) -> Optional[object]:
 _KINDS: Dict[str, Tuple[str, Callable[[object], Optional[object]]]] = {
     "path": ("a path", _words), "text": ("a string", _text), "words": ("a string that is not empty", _words),
     "pattern": ("a regular expression", _pattern),
-    "integer": ("a whole number", _integer), "number": ("a number", _number),
-    "boolean": ("true or false", _boolean),
+    "integer": ("a whole number", _integer),
     "duration": ('a duration (seconds, or text such as "15m")', _duration),
     "size": ('a size such as 1024 or "10MiB"', _size),
     "share": ('a size such as "10GiB", or a share such as "10%"', _share),
