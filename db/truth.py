@@ -12,10 +12,11 @@ from db.history import History
 from jobs.checks.asking import checks_of_attempt
 from jobs.checks.result import CheckContext
 from jobs.checks.runner import failure_reason, run_check
-from jobs.events import AttemptEnded, JobEnded, RunEnded
+from jobs.events import AttemptEnded, Event, JobEnded, RunEnded
 from jobs.exceptions import JobExecutionError, OverlapError, StorageError
 from jobs.keeper.processes import boot_id, has_proc, stat_of
 from jobs.keeper.record import RecordedRun, is_keeper_alive, read_record
+from jobs.last_words import LastWords, read_last_words
 from jobs.locks import FileLock
 from jobs.masking import Masker, is_secret_name
 from jobs.models import FINAL_STATUSES, AttemptOutcome, AttemptRecord, JobRecord, JobStatus, RunRecord, RunStatus
@@ -27,7 +28,7 @@ from jobs.reconcile import OpenAttempt, OpenJob, Reconciled, Recorded, reconcile
 from jobs.recovery import Recovery, recovery_of
 from jobs.run_context import attempt_variables, run_variables
 
-__all__ = ["is_anything_running", "is_runner_alive", "settle", "true_jobs", "true_run", "verdict"]
+__all__ = ["give_up", "is_anything_running", "is_runner_alive", "settle", "true_jobs", "true_run", "verdict"]
 
 
 class _Keeper(NamedTuple):
@@ -64,10 +65,11 @@ def verdict(history: History, run: RunRecord) -> Optional[Reconciled]:
     """What became of a run whose runner is gone, and of its jobs; None where the runner lives or the run has ended."""
     if run.status != RunStatus.RUNNING or is_runner_alive(run):
         return None
-    return _verdict(history, run, False)
+    return _verdict(history, run, False, None)
 
 
-def _verdict(history: History, run: RunRecord, makes_checks: bool) -> Optional[Reconciled]:
+def _verdict(history: History, run: RunRecord, makes_checks: bool,
+             last_words: Optional[LastWords]) -> Optional[Reconciled]:
     again = history.run(run.run_id, with_jobs=False)
     if again is None or again.status != RunStatus.RUNNING:
         return None  # it ended between the two looks
@@ -83,8 +85,9 @@ def _verdict(history: History, run: RunRecord, makes_checks: bool) -> Optional[R
     told = _Told(history, run)
     open_jobs = [_open_job(job, attempts.get(job.position, []), run, recorded, keeper.is_known, makes_checks, told)
                  for job in jobs if job.status not in FINAL_STATUSES]
+    said = last_words or read_last_words(run.record_path)
     return reconcile(run.run_id, open_jobs, recorded, keeper.is_alive, boot_id(), [job.status for job in closed],
-                     [job.allow_failure for job in closed], time.time())
+                     [job.allow_failure for job in closed], time.time() if said is None else said.at, said)
 
 
 def true_run(history: History, run: RunRecord) -> RunRecord:
@@ -97,6 +100,8 @@ def true_run(history: History, run: RunRecord) -> RunRecord:
                 run.ended_at = max([known.outcome.ended_at for known in truth.events
                                     if isinstance(known, AttemptEnded) and known.outcome.ended_at is not None],
                                    default=None)
+                if truth.is_given_up:
+                    run.ended_at = event.at
     return run
 
 
@@ -123,7 +128,7 @@ def _overlay(jobs: Sequence[JobRecord], truth: Reconciled) -> None:
             job.status, job.reason, job.attempts = event.status, event.reason, event.attempts
             job.exit_code, job.signal = event.exit_code, event.signal
             job.started_at = event.started_at if event.started_at is not None else job.started_at
-            job.ended_at, job.duration_s = ends.get(event.position), event.duration_s
+            job.ended_at, job.duration_s = event.at if truth.is_given_up else ends.get(event.position), event.duration_s
             job.cpu_s, job.max_rss_bytes = event.cpu_s, event.max_rss_bytes
     for position in truth.running:
         by_position[position].status = JobStatus.RUNNING
@@ -142,6 +147,25 @@ def settle(history: History, run: RunRecord, wait: Callable[[float], bool], on_o
     """
     if is_runner_alive(run):
         return False
+    return _close(history, run, wait, on_orphan, None) is not None
+
+
+def give_up(history: History, run_id: int, wait: Callable[[float], bool], last_words: LastWords) -> List[Event]:
+    """Close the run of this very process, which cannot go on with it; what was committed for that.
+
+    Nothing where it has ended, or where something of it still runs: the next command settles it then.
+
+    :param wait: as for ``settle``
+    :param last_words: why, which stands in the record where it could be written there
+    :raises StorageError: where the verdict cannot be kept
+    """
+    run = history.run(run_id, with_jobs=False)
+    return [] if run is None else _close(history, run, wait, "adopt", last_words) or []
+
+
+def _close(history: History, run: RunRecord, wait: Callable[[float], bool], on_orphan: str,
+           last_words: Optional[LastWords]) -> Optional[List[Event]]:
+    """Commit the verdict on a run that nobody goes on with, once its keeper is gone; None where that still works."""
     pause_s = 0.02
     while run.boot_id == boot_id():
         keeper = _keeper(run.record_path)
@@ -153,15 +177,16 @@ def settle(history: History, run: RunRecord, wait: Callable[[float], bool], on_o
         if on_orphan == "kill":
             stop_keeper(keeper.record.keeper_pid, keeper.record.keeper_start)
         if not wait(pause_s):
-            return False
+            return None
         pause_s = min(pause_s * 1.5, 0.5)
     with FileLock(os.path.join(os.path.dirname(history.where), "settle.lock")):
         if run.boot_id == boot_id():
             _end_what_nobody_watches(history, run)
-        truth = _verdict(history, run, True)
-        if truth is not None:
-            history.journal(run.run_id).commit(truth.events)
-    return True
+        truth = _verdict(history, run, True, last_words)
+        if truth is None:
+            return []
+        history.journal(run.run_id).commit(truth.events)
+    return truth.events
 
 
 def _end_what_nobody_watches(history: History, run: RunRecord) -> None:

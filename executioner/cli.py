@@ -3,7 +3,6 @@
 Nothing else in the whole tree prints an error or decides about the exit of the process. Start-up matters here: a
 command's own module is loaded only when it is asked for, and this one imports next to nothing.
 """
-import errno
 import os
 import sys
 from importlib import import_module
@@ -11,10 +10,10 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from executioner import __version__
 from executioner.console import Console, OutputClosed
+from executioner.failures import one_of_ours
 from executioner.options import (GLOBAL_OPTIONS, Arguments, CommandSpec, Option, did_you_mean, parse_command,
                                  split_global, usage_error)
-from jobs.exceptions import (EXIT_OK, EXIT_SIGNAL, ConfigurationError, ExecutionerError, InternalError,
-                             StorageError)
+from jobs.exceptions import EXIT_OK, EXIT_SIGNAL, ConfigurationError, ExecutionerError
 from jobs.startup import prepare_process
 
 __all__ = ["COMMANDS", "load_action", "load_command", "main"]
@@ -47,10 +46,6 @@ _SIGINT = 2
 _SIGPIPE = 13
 #: A longer example has its explanation on a line of its own.
 _LONGEST_EXAMPLE = 60
-#: Nobody's mistake, ours neither: of descriptors, processes, memory, space on a disk.
-_SHORTAGES = frozenset((errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT))
-#: Nor is a disk that fails.
-_DISK_FAILS = frozenset((errno.EIO, errno.EROFS, errno.ESTALE))
 
 
 def load_command(name: str) -> Tuple[CommandSpec, Callable[[Arguments, Console], int]]:
@@ -100,19 +95,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except ExecutionerError as error:
         return _report(error, error, words, arguments, console)
     except Exception as error:  # noqa: BLE001 - the last line of defence: whatever it is becomes one line
-        return _report(_as_one_of_ours(error), error, words, arguments, console)
-
-
-def _as_one_of_ours(error: Exception) -> ExecutionerError:
-    if isinstance(error, OSError) and error.errno in _SHORTAGES:
-        return StorageError("the system is short of what this needs: %s" % os.strerror(error.errno or 0),
-                            context={"hint": "ulimit -a shows this process's limits, df -h the space on disks"})
-    if isinstance(error, OSError) and error.errno in _DISK_FAILS:
-        return StorageError("the system cannot do what this needs: %s%s" % (
-            os.strerror(error.errno or 0), ": %s" % error.filename if error.filename else ""),
-            context={"hint": "dmesg tells whether a disk fails; --debug shows where it was met"})
-    return InternalError("internal error: %s: %s" % (type(error).__name__, error or "no message"),
-                         context={"hint": "this is a bug; --debug shows where"})
+        return _report(one_of_ours(error), error, words, arguments, console)
 
 
 def _dispatch(words: List[str], arguments: Arguments, console: Console) -> int:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Type, Union
 
 from db.history import History, NewRun, RunPlaces
+from executioner.failures import one_of_ours
 from executioner.home import Home, make_folders
 from executioner.prepared import Prepared, settled_events
 from executioner_logging.events import EventLog
@@ -22,6 +23,7 @@ from jobs.executors.local import LocalExecutor
 from jobs.graph import Graph
 from jobs.keeper.launch import Launcher
 from jobs.keeper.processes import boot_id, start_time
+from jobs.last_words import LastWords, leave_last_words
 from jobs.locks import FileLock, LockHolder, acquire_application_lock, application_lock_path
 from jobs.masking import Masker
 from jobs.models import OverlapPolicy, Pipeline, RunRecord, RunStatus
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from monitoring.metrics import MetricsCollector
 
 __all__ = ["Runner"]
+
+#: How long a run that is given up waits for its keeper to be gone, so as to close itself.
+GIVING_UP_S = 5.0
 
 
 class Runner:
@@ -130,11 +135,16 @@ class Runner:
             self._log = self._make_log()
             self.pipeline = prepared.pipeline
         run = self._create_run(prepared)
-        collector = self._collector(run)
-        observers = list(observe(prepared.graph)) + ([collector] if collector is not None else [])
-        self._watch_deadlines(run)
-        self._keep_page(run)
-        outcome = self._execute(run, prepared, observers)
+        collector: "Optional[MetricsCollector]" = None
+        try:
+            collector = self._collector(run)
+            observers = list(observe(prepared.graph)) + ([collector] if collector is not None else [])
+            self._watch_deadlines(run)
+            self._keep_page(run)
+            outcome = self._execute(run, prepared, observers)
+        except Exception as error:
+            self._give_up(run, error, collector)
+            raise
         self._finish(run, collector)
         return outcome
 
@@ -215,7 +225,7 @@ class Runner:
 
         def place(run_id: int) -> RunPlaces:
             made.append(self._make_output_folder(run_id, run_uuid))
-            return RunPlaces(made[0], os.path.join(self.home.records, "%s.record" % run_uuid))
+            return RunPlaces(made[0], self._record_path(run_uuid))
 
         home_uuid = self.history.home_uuid()  # read before the transaction in which the folder is named
         assert home_uuid
@@ -228,6 +238,9 @@ class Runner:
         if self._lock is not None and self._lock.held:
             self._lock.name_holder(self._holder())
         return RunContext(self.run_id, run_uuid, started_at, made[0])
+
+    def _record_path(self, run_uuid: str) -> str:
+        return os.path.join(self.home.records, "%s.record" % run_uuid)
 
     def _make_output_folder(self, run_id: int, run_uuid: str) -> str:
         """A new folder for the output of the run; never one that was there."""
@@ -301,6 +314,34 @@ class Runner:
         from executioner.aftermath import after_run
         after_run(self.history, run.run_id, self.pipeline, self._task(), self._clock.wall(), self._complain)
 
+    def _give_up(self, run: RunContext, error: Exception, collector: "Optional[MetricsCollector]") -> None:
+        """Leave word of why the run ends before its time, and close it where the history takes that."""
+        ours = one_of_ours(error)
+        words = LastWords(self._clock.wall(), ours.exit_code, self.masker.mask_text(
+            "given up: %s; it can be resumed: run %s --resume %d" % (
+                ours.message, self.pipeline.config_path, run.run_id)))
+        leave_last_words(self._record_path(run.run_uuid), words)
+        until = self._clock.monotonic() + GIVING_UP_S
+
+        def wait(seconds: float) -> bool:
+            select.select([], [], [], seconds)
+            return self._clock.monotonic() < until
+
+        try:
+            from db.truth import give_up
+            try:
+                events = give_up(self.history, run.run_id, wait, words)
+            except StorageError:
+                if not Ballast(self.home.ballast).give_up():
+                    raise
+                events = give_up(self.history, run.run_id, wait, words)
+            EventLog(self._log, run.run_id, self.pipeline.application).tell(events)
+            self._finish(run, collector)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, it must not hide why the run was given up
+            # Readers find the words; the next command that acts keeps them.
+            self._note("ERROR", "notice", "run %d: %s (which the history cannot keep now: %s)" % (
+                run.run_id, words.reason, problem))
+
     def _tell_of(self, run_id: int) -> None:
         """Have somebody told of a run that died before this one goes on, which may take hours."""
         from executioner.aftermath import after_run
@@ -335,9 +376,10 @@ class Runner:
             pools = Pools(self.home.locks, pipeline.pools)
             launcher = Launcher(held_fds=pools.descriptors)
         _spare_the_collector()
+        executor: Optional[LocalExecutor] = None
         try:
             executor = LocalExecutor(
-                slots, os.path.join(self.home.records, "%s.record" % run.run_uuid), run.output_dir,
+                slots, self._record_path(run.run_uuid), run.output_dir,
                 run_environment(pipeline, run), pipeline.allow_shell, (self._signals.fd, checks_read),
                 on_runner_death=pipeline.on_runner_death, hup_ignored=self._origin.hup_ignored,
                 open_files=self._origin.open_files, launcher=launcher)
@@ -348,6 +390,8 @@ class Runner:
                             prepared.outputs, pools, Ballast(self.home.ballast), self._unsure())
             return engine.run()
         finally:
+            if executor is not None:
+                executor.leave()
             checks.close()
             if pools is not None:
                 pools.close()

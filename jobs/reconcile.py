@@ -9,11 +9,13 @@ from typing import Dict, List, Optional, Sequence
 
 from jobs.events import AttemptEnded, Event, JobEnded, OutputsKept, RunEnded
 from jobs.exceptions import EXIT_FAILED, EXIT_OK, InternalError
+from jobs.last_words import LastWords
 from jobs.models import FAILS_RUN, FINAL_STATUSES, AttemptOutcome, JobStatus, RunStatus
 
 __all__ = ["OpenAttempt", "OpenJob", "Reconciled", "Recorded", "reconcile"]
 
 NEVER_BEGAN = "the runner died before its start"
+GIVEN_UP = "the run was given up before its start"
 BOTH_DIED = "the runner and its keeper died while it ran; nobody knows how it ended"
 MACHINE_WENT_DOWN = "the machine went down; nobody knows how it ended"
 
@@ -71,10 +73,13 @@ class Reconciled:
     #: Status of each job that was open, by position: what readers show.
     statuses: Dict[int, str] = field(default_factory=dict)
     reasons: Dict[int, str] = field(default_factory=dict)
+    #: Whether the runner gave the run up and said so.
+    is_given_up: bool = False
 
 
 def reconcile(run_id: int, jobs: Sequence[OpenJob], record: Dict[str, Recorded], keeper_alive: bool, boot_id: str,
-              closed_statuses: Sequence[str], forgiven: Sequence[bool], at: float) -> Reconciled:
+              closed_statuses: Sequence[str], forgiven: Sequence[bool], at: float,
+              last_words: Optional[LastWords] = None) -> Reconciled:
     """The verdict on every open job, and on the run where nothing of it runs any more.
 
     :param jobs: the jobs that are not final
@@ -82,12 +87,14 @@ def reconcile(run_id: int, jobs: Sequence[OpenJob], record: Dict[str, Recorded],
     :param boot_id: of the boot that we live in
     :param closed_statuses: statuses of the jobs that are final already
     :param forgiven: for each of those, whether it may fail
+    :param at: when the verdict is given, or the runner gave the run up
+    :param last_words: what it said then; None where it died without a word
     """
-    truth = Reconciled()
+    truth = Reconciled(is_given_up=last_words is not None)
     fails = any(status in FAILS_RUN and not soft for status, soft in zip(closed_statuses, forgiven))
     orphaned = JobStatus.LOST in closed_statuses
     for job in jobs:
-        outcome = _outcome(job, record, keeper_alive, boot_id, at, truth)
+        outcome = _outcome(job, record, keeper_alive, boot_id, at, truth, last_words is not None)
         if outcome is None:
             truth.running.append(job.position)
             truth.statuses[job.position] = JobStatus.RUNNING
@@ -102,7 +109,10 @@ def reconcile(run_id: int, jobs: Sequence[OpenJob], record: Dict[str, Recorded],
             outcome.started_at, outcome.duration_s, outcome.cpu_s, outcome.max_rss_bytes))
         fails = fails or (status in FAILS_RUN and not job.allow_failure)
         orphaned = orphaned or status in (JobStatus.LOST, JobStatus.CANCELLED)
-    if not truth.running:
+    if not truth.running and last_words is not None:
+        status = RunStatus.FAILED if orphaned or fails else RunStatus.SUCCESS
+        truth.events.append(RunEnded(run_id, status, last_words.exit_code, last_words.reason, last_words.at))
+    elif not truth.running:
         status = RunStatus.LOST if orphaned else RunStatus.FAILED if fails else RunStatus.SUCCESS
         truth.events.append(RunEnded(run_id, status, EXIT_OK if status == RunStatus.SUCCESS else EXIT_FAILED,
                                      "the runner died; what it left was settled later", at))
@@ -116,13 +126,14 @@ def _with(outcome: AttemptOutcome, status: str, reason: str) -> AttemptOutcome:
 
 
 def _outcome(job: OpenJob, record: Dict[str, Recorded], keeper_alive: bool, boot_id: str, at: float,
-             truth: Reconciled) -> Optional[AttemptOutcome]:
+             truth: Reconciled, is_given_up: bool) -> Optional[AttemptOutcome]:
     """How the job came out; None where it still runs. Adds the end of an open attempt to the events."""
     if job.attempt is None:
         if job.last_outcome is not None:
             last = job.last_outcome
-            return _with(last, last.status, last.reason + "; the runner died before its next attempt")
-        return AttemptOutcome(JobStatus.CANCELLED, reason=NEVER_BEGAN)
+            return _with(last, last.status, "%s; the %s before its next attempt" % (
+                last.reason, "run was given up" if is_given_up else "runner died"))
+        return AttemptOutcome(JobStatus.CANCELLED, reason=GIVEN_UP if is_given_up else NEVER_BEGAN)
     known = record.get(job.attempt.token)
     started_at = job.attempt.started_at if known is None or known.started_at is None else known.started_at
     if known is not None and known.outcome is not None:
@@ -138,7 +149,7 @@ def _outcome(job: OpenJob, record: Dict[str, Recorded], keeper_alive: bool, boot
     elif keeper_alive and known is not None:
         return None
     elif known is None and not job.attempt.may_have_begun:
-        outcome = AttemptOutcome(JobStatus.CANCELLED, reason=NEVER_BEGAN)
+        outcome = AttemptOutcome(JobStatus.CANCELLED, reason=GIVEN_UP if is_given_up else NEVER_BEGAN)
     else:
         outcome = AttemptOutcome(JobStatus.LOST, reason=BOTH_DIED, started_at=started_at)
     truth.events.append(AttemptEnded(job.position, job.job_id, job.attempt.attempt, job.attempt.token, outcome,

@@ -20,6 +20,7 @@ from jobs.keeper.launch import Launcher
 from jobs.keeper.messages import Channel
 from jobs.keeper.nursery import Attempt, AttemptSpec, Nursery
 from jobs.keeper.spawn import Spawner
+from jobs.last_words import make_room
 from jobs.outcomes import Facts, lost_outcome, outcome_from_facts
 from jobs.ports import AttemptStart, Ended, ExecutorEvent, ExecutorNotice, Started, Withdrawn
 
@@ -184,6 +185,16 @@ class LocalExecutor:
         if self._is_subreaper:
             processes.become_subreaper(False)
         return self._survivors
+
+    def leave(self) -> None:
+        """Go without ending anything: the keeper takes it as our death, ends what still runs as it was told to, and
+        then itself. After ``close`` it does nothing."""
+        if not self._closed:
+            self._closed = True
+            if self._channel is not None:
+                self._channel.close()
+                self._channel = None
+            os.close(self._output_fd)
 
     # ---- waiting -------------------------------------------------------------------------------------------------
 
@@ -479,6 +490,6 @@ def _open_folder(path: str) -> int:
 
 def _make_record(path: str) -> None:
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        make_room(path)
     except OSError as error:
         raise StorageError("%s: the run's record cannot be made: %s" % (path, os.strerror(error.errno or 0)))

@@ -11,6 +11,8 @@ end was torn and tells nothing. Values are percent-encoded; a pair that is missi
     ended TOKEN status=SUCCESS exit_code=0 ... .
     closed - at=1700000009.000000 .
 
+The very first line is blank, or what the runner said when it gave the run up (``jobs/last_words.py``).
+
 ``started`` stands there before the process exists; ``unstarted`` takes it back (the system was short of something,
 and it is tried again). ``exited`` stands there before the first process is reaped, so that its status is never known
 to a keeper alone; ``ended``, with all that is known when the whole tree is gone, before the runner is told. A first
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
     Facts = Tuple[str, str, Optional[int], Optional[str], str, str, Optional[float], Optional[float], Optional[float],
                   Optional[float], Optional[int], Tuple[str, ...]]
 
-__all__ = ["ENDED_FIELDS", "RecordBusy", "RecordWriter", "RecordedAttempt", "RecordedRun", "is_keeper_alive",
-           "read_record"]
+__all__ = ["ENDED_FIELDS", "RecordBusy", "RecordWriter", "RecordedAttempt", "RecordedRun", "is_keeper_alive", "quoted",
+           "read_record", "unquoted"]
 
 FORMAT = b"executioner-record 1"
 #: What is known of an ended attempt, in the order in which it travels.
@@ -52,7 +54,8 @@ class RecordBusy(Exception):
     """Another keeper holds the record."""
 
 
-def _quoted(text: str) -> bytes:
+def quoted(text: str) -> bytes:
+    """The text as the value of a pair: percent-encoded, without blanks."""
     known = _quoted_before.get(text)
     if known is not None:
         return known
@@ -65,7 +68,11 @@ def _quoted(text: str) -> bytes:
     return known
 
 
-def _unquoted(data: bytes) -> str:
+def unquoted(data: bytes) -> str:
+    """The text that a value stands for.
+
+    :raises ValueError: where it stands for none
+    """
     if b"%" not in data:
         return data.decode("ascii")
     parts = data.split(b"%")
@@ -101,41 +108,41 @@ class RecordWriter:
     def header(self, boot_id: str, pid: int, pid_start: int, at: float) -> None:
         """The line with which each keeper begins."""
         self._pending += b"%s boot=%s keeper=%d keeper_start=%d at=%.6f .\n" % (
-            FORMAT, _quoted(boot_id), pid, pid_start, at)
+            FORMAT, quoted(boot_id), pid, pid_start, at)
 
     def started(self, token: str, at: float, mono: float) -> None:
         """The attempt is about to be started."""
-        self._pending += b"started %s at=%.6f mono=%.6f .\n" % (_quoted(token), at, mono)
+        self._pending += b"started %s at=%.6f mono=%.6f .\n" % (quoted(token), at, mono)
 
     def process(self, token: str, pid: int, pid_start: int) -> None:
         """The attempt's process exists."""
-        self._pending += b"process %s pid=%d pid_start=%d .\n" % (_quoted(token), pid, pid_start)
+        self._pending += b"process %s pid=%d pid_start=%d .\n" % (quoted(token), pid, pid_start)
 
     def unstarted(self, token: str) -> None:
         """The attempt was not started after all; it may be later."""
-        self._pending += b"unstarted %s .\n" % _quoted(token)
+        self._pending += b"unstarted %s .\n" % quoted(token)
 
     def exited(self, token: str, wait_status: int, status: str, stop_reason: str, started_at: float, at: float,
                duration_s: float) -> None:
         """The attempt's first process has ended and is about to be reaped: from then on nobody else can learn how."""
         self._pending += (
             b"exited %s wait_status=%d status=%s stop_reason=%s started_at=%.6f at=%.6f duration_s=%.6f .\n" % (
-                _quoted(token), wait_status, status.encode("ascii"), _quoted(stop_reason), started_at, at, duration_s))
+                quoted(token), wait_status, status.encode("ascii"), quoted(stop_reason), started_at, at, duration_s))
 
     def ended(self, facts: "Facts") -> None:
         """The attempt is over."""
-        line = [b"ended", _quoted(facts[0])]
+        line = [b"ended", quoted(facts[0])]
         for name, value in zip(_ENDED_NAMES, facts[1:]):
             if value is None or value == "":
                 continue
             if isinstance(value, str):
-                line.append(name + _quoted(value))
+                line.append(name + quoted(value))
             elif isinstance(value, int):
                 line.append(name + b"%d" % value)
             elif isinstance(value, float):
                 line.append(name + b"%.6f" % value)
             elif value:
-                line.append(name + _quoted("\n".join(value)))
+                line.append(name + quoted("\n".join(value)))
         line.append(_END)
         self._pending += b" ".join(line)
 
@@ -240,16 +247,16 @@ def _absorb(run: RecordedRun, line: bytes) -> None:
     pairs = {}
     for word in words[2:-1]:
         name, _, value = word.partition(b"=")
-        pairs[name.decode("ascii")] = _unquoted(value)
+        pairs[name.decode("ascii")] = unquoted(value)
     if line.startswith(FORMAT + b" "):
         run.boot_id, run.keeper_pid, run.keeper_start = pairs["boot"], int(pairs["keeper"]), int(pairs["keeper_start"])
         run.closed = False
     elif kind == b"closed":
         run.closed = True
     elif kind == b"unstarted":
-        run.attempts.pop(_unquoted(words[1]), None)
+        run.attempts.pop(unquoted(words[1]), None)
     elif kind in (b"started", b"process", b"exited", b"ended"):
-        token = _unquoted(words[1])
+        token = unquoted(words[1])
         attempt = run.attempts.get(token) or RecordedAttempt(token)
         if kind == b"started":
             attempt.started_at, attempt.started_mono = float(pairs["at"]), float(pairs["mono"])

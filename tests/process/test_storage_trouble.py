@@ -5,13 +5,13 @@ import resource
 import sqlite3
 import subprocess
 import time
-from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, List
 
 import pytest
 
 from cli_case import Case
 from killing import LONG, begin, rows, statuses, wait_for_file, wait_until
+from small_disks import fill, small_disk
 
 JOB = {"id": "a", "command": "echo a >> ran"}
 #: The command, less patient than it is: the real waits are five seconds, growing, and ten minutes.
@@ -24,38 +24,6 @@ sys.exit(executioner.cli.main(sys.argv[1:]))
 """
 
 needs_mount = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
-
-
-@contextmanager
-def small_disk(case: Case, size: str = "2m") -> Iterator[str]:
-    """A disk of its own for the home."""
-    folder = case.path("disk")
-    os.mkdir(folder, 0o700)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%s,mode=0700" % size, "test", folder],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode != 0:
-        pytest.skip("no tmpfs can be mounted: %r" % done.stdout)
-    case.home = os.path.join(folder, "home")
-    try:
-        yield folder
-    finally:
-        wait_until(lambda: subprocess.call(["umount", folder], stderr=subprocess.DEVNULL) == 0, "umount")
-
-
-def fill(folder: str, but: int = 0) -> str:
-    """Take what is left of a disk; the file that does."""
-    path = os.path.join(folder, "filler")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for size in (65536, 4096, 1):
-        try:
-            while True:
-                os.write(descriptor, b"x" * size)
-        except OSError:
-            continue
-    if but:
-        os.ftruncate(descriptor, max(0, os.fstat(descriptor).st_size - but))
-    os.close(descriptor)
-    return path
 
 
 def lines(case: Case, name: str) -> List[str]:
