@@ -30,7 +30,7 @@ def _command(trials, *words):
 
 
 def c1(trials):
-    trials.in_parallel(lambda number: jumps(trials, number), 2)
+    trials.make(lambda number: jumps(trials, number))
 
 
 def jumps(trials, number):
@@ -123,13 +123,15 @@ def c2(trials):
         trials.done()
         trials.drop(folder)
 
-    trials.in_parallel(trial, 2)
+    trials.make(trial)
 
 
 ROWS = [
     Row("C1", "durations, timeouts, retries and order do not depend on the wall clock",
         "a wall clock that jumps by seconds, hours and days while a run goes on, in runner and keeper",
-        "history against what was asked for", 100, 10000, "durations by the wall clock", c1, 0.8, alone=True, unit="jumps"),
+        "history against what was asked for", 100, 10000, "durations by the wall clock", c1, 0.8, alone=True, unit="jumps",
+        lanes=2),
     Row("C2", "times are the same instants in every zone, on the nights with an hour more or less too",
-        "8 zones x 6 nights x 4 moments", "the history and --json against the clock", 24, 192, "local time", c2, 0.5, unit="runs"),
+        "8 zones x 6 nights x 4 moments", "the history and --json against the clock", 24, 192, "local time", c2, 0.5, unit="runs",
+        lanes=2),
 ]

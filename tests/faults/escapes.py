@@ -33,8 +33,7 @@ with open(out, "a") as lines:
 
 
 def escapes(trials, stays):
-    number = trials.first
-    while trials.more():
+    def trial(number):
         rnd = trials.random(number)
         styles = list(STYLES)
         rnd.shuffle(styles)
@@ -42,7 +41,8 @@ def escapes(trials, stays):
             one_by_one(trials, number, rnd, styles, stays)
         else:
             together(trials, number, rnd, styles, stays)
-        number += 1
+
+    trials.make(trial)
 
 
 def job_of(trials, rnd, style, tag, stays):
@@ -120,8 +120,8 @@ def p2(trials):
 
 ROWS = [
     Row("P1", "nothing of a job is left after its timeout", "%d ways to get away, alone and side by side" % len(STYLES),
-        "/proc by unique arguments, by the next job and after the run", 42, 2800, "only the group is killed", p1, 2.0,
-        unit="timeouts"),
-    Row("P2", "nothing of a job is left after it ended well", "the same ways", "the same", 42, 2800,
-        "no sweep at the end of a job", p2, 1.0, unit="ends"),
+        "/proc by unique arguments, by the next job and after the run", 42, 200 * len(STYLES), "only the group is killed", p1, 2.0,
+        unit="timeouts", lanes=4),
+    Row("P2", "nothing of a job is left after it ended well", "the same ways", "the same", 42, 200 * len(STYLES),
+        "no sweep at the end of a job", p2, 1.0, unit="ends", lanes=4),
 ]

@@ -16,8 +16,9 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
-__all__ = ["DONE", "Entry", "History", "NotRun", "Row", "Trials", "History", "JobRow", "RunRow", "Product", "Process",
+__all__ = ["DONE", "Entry", "History", "NotRun", "Row", "Trials", "JobRow", "RunRow", "Product", "Process",
            "clopper_pearson", "config_of", "job_script", "kill_quietly", "keeper_of", "marked", "processes", "random_graph",
            "read_ledger", "stat_of", "wait_until", "with_argument", "zombies_below"]
 
@@ -28,6 +29,8 @@ FINAL = frozenset(("SUCCESS", "FAILED", "TIMEOUT", "ERROR", "SKIPPED", "BLOCKED"
 #: Exit codes that the command may end with; 128+n for the signals that stop it.
 DOCUMENTED_EXITS = frozenset((0, 1, 2, 3, 75, 129, 130, 141, 143))
 DONE = "SUCCESS"
+#: Of the suite itself; one could be an accident of the machine.
+ERRORS_THAT_END_A_ROW = 3
 
 
 class NotRun(Exception):
@@ -44,11 +47,11 @@ class Row:
     :param full: trials at the full level
     :param share: its part of the time, relative to the other rows
     :param alone: whether its times are measured, so that no other row may run beside it
-    :param figure: its line in the table of figures that the suite has to reach, where it has one
+    :param lanes: trials side by side; more than there are processors where they mostly wait
     """
 
     def __init__(self, ident, invariant, inject, count, quick, full, teeth, function, share=1.0, alone=False,
-                 unit="trials"):
+                 unit="trials", lanes=1):
         self.ident = ident
         self.invariant = invariant
         self.inject = inject
@@ -60,12 +63,13 @@ class Row:
         self.share = share
         self.alone = alone
         self.unit = unit
+        self.lanes = lanes
 
 
 class Trials:
     """The running measure of a row: how many trials there were, what was violated, how much time is left."""
 
-    def __init__(self, ident, level, wanted, seed, deadline, product, verbose=False):
+    def __init__(self, ident, level, wanted, seed, deadline, product, verbose=False, lanes=1):
         self.ident = ident
         self.level = level
         self.wanted = wanted
@@ -73,7 +77,10 @@ class Trials:
         self.product = product
         self.count = 0
         self.violations = []
+        #: What the suite itself could not do: such a trial says nothing about the product, and its row has failed.
+        self.errors = []
         self.figures = collections.OrderedDict()
+        self.lanes = lanes
         self.started = time.monotonic()
         self._deadline = deadline
         self._verbose = verbose
@@ -83,6 +90,7 @@ class Trials:
         self.stops_early = False
         #: The number of the trial to begin with; ``--trial N`` replays that one alone.
         self.first = 0
+        self.replays = False
 
     @property
     def full(self):
@@ -93,7 +101,9 @@ class Trials:
         """Whether another trial is wanted and there is time for it."""
         if self.stops_early and self.violations:
             return False
-        return self.count < self.wanted and time.monotonic() < self._deadline
+        if len(self.errors) >= ERRORS_THAT_END_A_ROW:
+            return False
+        return (self.replays or self.count < self.wanted) and time.monotonic() < self._deadline
 
     def left_s(self):
         """Seconds left for this row."""
@@ -133,6 +143,14 @@ class Trials:
         with self._lock:
             self.figures[name] = max(self.figures.get(name, number), number)
 
+    def so_far(self, not_run=""):
+        """The result of the row as it stands, as plain values."""
+        with self._lock:
+            return collections.OrderedDict(
+                id=self.ident, trials=self.count, wanted=self.wanted, violations=len(self.violations),
+                first=self.violations[:20], not_run=not_run, broken="\n".join(self.errors), figures=dict(self.figures),
+                seconds=round(time.monotonic() - self.started, 1))
+
     def note(self, text):
         """A line for who watches."""
         if self._verbose:
@@ -158,28 +176,53 @@ class Trials:
         for path in list(self._folders):
             self.drop(path)
 
-    def in_parallel(self, trial, threads=2):
-        """Call ``trial(number)`` for 0, 1, 2 ... in a few threads, until there are no more."""
-        numbers = iter(range(self.first, 1 << 30))
-        failures = []
+    def make(self, trial):
+        """Call ``trial(number)`` for 0, 1, 2 ... until there are no more, in as many threads as the row has lanes."""
+        numbers = iter((self.first,) if self.replays else range(self.first, 1 << 30))
+        refusals = []
 
         def work():
-            while self.more() and not failures:
+            while self.more() and not refusals:
                 with self._lock:
-                    number = next(numbers)
-                try:
-                    trial(number)
-                except BaseException as error:  # told by the caller's thread
-                    failures.append(error)
+                    number = next(numbers, None)
+                if number is None:
                     return
+                try:
+                    self._make_one(trial, number)
+                except NotRun as refusal:  # told by the caller's thread
+                    refusals.append(refusal)
 
-        workers = [threading.Thread(target=work) for _ in range(threads)]
+        workers = [threading.Thread(target=work) for _ in range(self.lanes)]
         for worker in workers:
             worker.start()
         for worker in workers:
             worker.join()
-        if failures:
-            raise failures[0]
+        if refusals:
+            raise refusals[0]
+
+    def _make_one(self, trial, number):
+        """One trial. What it raises is sorted: of the product, or of the suite itself."""
+        try:
+            trial(number)
+        except NotRun:
+            raise
+        except subprocess.TimeoutExpired as error:
+            self.violation("does not end within %g s: %s" % (error.timeout, error.cmd), number)
+            self.done()
+        except sqlite3.OperationalError:
+            # It could not be asked (no descriptor, no space): that says nothing about what is in it.
+            self.error(number)
+        except sqlite3.DatabaseError as error:
+            self.violation("the history cannot be read: %s" % error, number)
+            self.done()
+        except Exception:
+            self.error(number)
+
+    def error(self, number=None):
+        """Note the exception that is being handled: the suite itself has failed here."""
+        where = "" if number is None else "seed %s trial %s: " % (self.seed, number)
+        with self._lock:
+            self.errors.append(where + traceback.format_exc().strip())
 
 
 def clopper_pearson(violations, trials, confidence=0.95):
@@ -328,6 +371,18 @@ def descriptors_of(pid):
     except OSError:
         pass
     return found
+
+
+def waited_s(pid="self"):
+    """How long the first thread of a process has been ready to run and had no processor, in seconds; 0 where nobody counts.
+
+    A time that was measured on a busy machine says something about the product only when this is taken away.
+    """
+    try:
+        with open("/proc/%s/schedstat" % pid) as counts:
+            return int(counts.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def children_of(pid):
@@ -536,8 +591,9 @@ def random_graph(rnd, folder, count=60, lost_reruns=None, fastest_s=0.01, slowes
             failures = rnd.choice((1, 1, 2))
             job["max_retries"] = failures + 1
         elif kind < 0.2:
-            hangs = 1
-            job["max_retries"] = 2
+            # The attempt that does not hang has to be done in time on a slow machine too.
+            hangs, seconds = 1, "0.01"
+            job["max_retries"] = 3
             job["timeout"] = round(rnd.uniform(0.6, 1.0), 2)
             job["stop_grace"] = 0.2
         elif kind < 0.26:

@@ -20,10 +20,7 @@ def _can_unshare():
 
 def p8(trials):
     _can_unshare()
-    number = trials.first
-    while trials.more():
-        first_process(trials, number)
-        number += 1
+    trials.make(lambda number: first_process(trials, number))
 
 
 def first_process(trials, number):
@@ -162,10 +159,7 @@ def p9(trials):
     _can_unshare()
     if not os.path.exists("/proc/sys/kernel/ns_last_pid"):
         raise NotRun("the kernel does not let pids be chosen")
-    number = trials.first
-    while trials.more():
-        reuse(trials, number)
-        number += 1
+    trials.make(lambda number: reuse(trials, number))
 
 
 def reuse(trials, number):

@@ -44,12 +44,12 @@ def n1(trials):
         trials.add("unknown ends", facts["lost"])
         trials.add("graphs", 2 * facts["nights"])
 
-    trials.in_parallel(trial, 2)
+    trials.make(trial)
 
 
 ROWS = [
     Row("N1", "in simulated time: every rule holds after every event; no result lost, nothing done runs again, unknown is LOST",
         "random graphs; deaths of the runner, of both, of the machine (the record torn), and of who settles; full disks, stops, "
         "jumps of the clock", "what the simulated processes did, against the history", 15000, 1000000,
-        "what is LOST is run again", n1, 0.8, unit="attempts"),
+        "what is LOST is run again", n1, 0.8, unit="attempts", lanes=2),
 ]

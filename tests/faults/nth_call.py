@@ -157,7 +157,7 @@ def d2(trials):
              for lasting in (False, True) if point[0] != "strace" or point[1] != "write"]
     trials.random("order").shuffle(cases)
     trials.figures["call sites x errors"] = len(cases)
-    trials.in_parallel(lambda number: ground.trial(number, trials.random(number), *cases[number % len(cases)], False), 3)
+    trials.make(lambda number: ground.trial(number, trials.random(number), *cases[number % len(cases)], False))
 
 
 def k4(trials):
@@ -165,14 +165,15 @@ def k4(trials):
     cases = [point for point in ground.points if point[0] != "runner"]
     trials.random("order").shuffle(cases)
     trials.figures["points"] = len(cases)
-    trials.in_parallel(lambda number: ground.trial(number, trials.random(number), cases[number % len(cases)], 0, False, True), 3)
+    trials.make(lambda number: ground.trial(number, trials.random(number), cases[number % len(cases)], 0, False, True))
 
 
 ROWS = [
     Row("D2", "no call that fails shows a traceback, loses a result or hangs", "the N-th call of each kind in runner and "
         "keeper, and of SQLite's below Python, fails with ENOSPC, EIO, EMFILE, EAGAIN or ENOMEM, once and for a second and a half",
         "exit code, what was said, ledger against history after a resume", 150, 4000, "errors passed over", d2, 2.0,
-        unit="faults"),
+        unit="faults", lanes=3),
     Row("K4", "the same as K1, at every step", "kill -9 of runner or keeper at its N-th call with an effect that stays",
-        "ledger against history after a resume", 120, 4000, "the intent is committed after the start", k4, 1.6, unit="kills"),
+        "ledger against history after a resume", 120, 4000, "the intent is committed after the start", k4, 1.6, unit="kills",
+        lanes=3),
 ]

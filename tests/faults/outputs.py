@@ -48,42 +48,43 @@ def expected(seed, sizes, how):
 
 
 def p5(trials):
-    number = trials.first
-    while trials.more():
-        rnd = trials.random(number)
-        folder = trials.folder()
-        home = os.path.join(folder, "home")
-        jobs, truths = [], {}
-        largest = (0, 1, 511, 4096, 65537, 300000, 3000000) + ((52428800,) if trials.full and number % 20 == 0 else ())
-        for position in range(20):
-            seed, how = "%s-%s-%d" % (trials.seed, number, position), rnd.choice(("interleaved", "burst"))
-            sizes = [rnd.choice(largest), rnd.choice(largest[:6])]
-            if how == "interleaved":
-                sizes = [min(size, 300000) for size in sizes]
-            jobs.append({"id": "w%d" % position, "command": [sys.executable, "-I", "-S", "-c", WRITER, seed,
-                                                             str(sizes[0]), str(sizes[1]), how]})
-            truths["w%d" % position] = (sizes, seed, how)
-        config = faultlib.config_of(folder, jobs, parallel=True, max_workers=4)
-        done = trials.product.run("run", config, home=home, timeout_s=120)
-        trials.expect(done.code == 0 and not done.traceback, "the run: %s" % done.tail(), number)
-        history = History(home)
-        attempts = {row.job: row for row in history.attempts}
-        for job, (sizes, seed, how) in truths.items():
-            for stream, size, wanted in zip(("stdout_path", "stderr_path"), sizes, expected(seed, sizes, how)):
-                path = history.output_of(attempts[job], stream) if job in attempts else ""
-                try:
-                    with open(path, "rb") as content:
-                        data = content.read()
-                except OSError as error:
-                    trials.violation("%s: %s" % (job, error), number)
-                    continue
-                if len(data) != size or hashlib.sha256(data).hexdigest() != wanted:
-                    trials.violation("%s %s: %d bytes were written, %d are kept, %s" % (
-                        job, stream, size, len(data), "their sum differs" if len(data) == size else how), number)
-                trials.add("bytes", size)
-        trials.done(len(truths))
-        trials.drop(folder)
-        number += 1
+    trials.make(lambda number: kept_exactly(trials, number))
+
+
+def kept_exactly(trials, number):
+    rnd = trials.random(number)
+    folder = trials.folder()
+    home = os.path.join(folder, "home")
+    jobs, truths = [], {}
+    largest = (0, 1, 511, 4096, 65537, 300000, 3000000) + ((52428800,) if trials.full and number % 20 == 0 else ())
+    for position in range(20):
+        seed, how = "%s-%s-%d" % (trials.seed, number, position), rnd.choice(("interleaved", "burst"))
+        sizes = [rnd.choice(largest), rnd.choice(largest[:6])]
+        if how == "interleaved":
+            sizes = [min(size, 300000) for size in sizes]
+        jobs.append({"id": "w%d" % position, "command": [sys.executable, "-I", "-S", "-c", WRITER, seed,
+                                                         str(sizes[0]), str(sizes[1]), how]})
+        truths["w%d" % position] = (sizes, seed, how)
+    config = faultlib.config_of(folder, jobs, parallel=True, max_workers=4)
+    done = trials.product.run("run", config, home=home, timeout_s=120)
+    trials.expect(done.code == 0 and not done.traceback, "the run: %s" % done.tail(), number)
+    history = History(home)
+    attempts = {row.job: row for row in history.attempts}
+    for job, (sizes, seed, how) in truths.items():
+        for stream, size, wanted in zip(("stdout_path", "stderr_path"), sizes, expected(seed, sizes, how)):
+            path = history.output_of(attempts[job], stream) if job in attempts else ""
+            try:
+                with open(path, "rb") as content:
+                    data = content.read()
+            except OSError as error:
+                trials.violation("%s: %s" % (job, error), number)
+                continue
+            if len(data) != size or hashlib.sha256(data).hexdigest() != wanted:
+                trials.violation("%s %s: %d bytes were written, %d are kept, %s" % (
+                    job, stream, size, len(data), "their sum differs" if len(data) == size else how), number)
+            trials.add("bytes", size)
+    trials.done(len(truths))
+    trials.drop(folder)
 
 
 def odd_bytes(rnd):
@@ -109,117 +110,119 @@ def odd_bytes(rnd):
 
 
 def p6(trials):
-    number = trials.first
-    while trials.more():
-        rnd = trials.random(number)
-        folder = trials.folder()
-        home = os.path.join(folder, "home")
-        jobs, truths = [], {}
-        for position in range(15):
-            data = odd_bytes(rnd)
-            source = os.path.join(folder, "o%d" % position)
-            with open(source, "wb") as out:
-                out.write(data)
-            fails = rnd.random() < 0.5
-            jobs.append({"id": "o%d" % position, "command": "cat %s; cat %s >&2; exit %d" % (source, source, fails)})
-            truths["o%d" % position] = data
-        config = faultlib.config_of(folder, jobs, parallel=True, max_workers=4, continue_on_error=True)
-        environment = trials.product.environment(home, None, LANG=rnd.choice(("C", "POSIX", "C.UTF-8", "xx_YY")), LC_ALL="")
-        for words in (("run", config), ("run", config, "--json"), ("show", "last"), ("show", "last", "--json"),
-                      ("logs", "last", rnd.choice(list(truths)), "--stdout"), ("logs", "last")):
-            done = trials.product.run(*words, environment=environment, timeout_s=60)
-            what = " ".join(words[:1] + words[2:])
-            trials.expect(not done.traceback, "%s: %s" % (what, done.tail()), number)
-            trials.expect(done.code in (0, 1) or words == ("logs", "last") and done.code == 2, "%s: %s" % (
-                what, done.tail()), number)
-            if words[0] == "logs" and len(words) > 2:
-                # Not text of ours: the bytes as they were.
-                trials.expect(truths[words[2]] in done.out, "logs %s: %d bytes were written, %d are shown" % (
-                    words[2], len(truths[words[2]]), len(done.out)), number)
-            for name, stream in (("stdout", done.out), ("stderr", done.err)):
-                if words[0] == "logs" and name == "stdout":
-                    continue
-                try:
-                    text = stream.decode("utf-8")
-                    if "--json" in words and name == "stdout":
-                        json.loads(text)
-                except ValueError as error:
-                    trials.violation("%s: %s of it: %s" % (what, name, error), number)
-        history = History(home)
-        for row in history.attempts:
-            for stream in ("stdout_path", "stderr_path"):
-                with open(history.output_of(row, stream), "rb") as content:
-                    trials.expect(content.read() == truths[row.job], "%s: %s differs" % (row.job, stream), number)
-        trials.done(len(truths))
-        trials.drop(folder)
-        number += 1
+    trials.make(lambda number: odd_output(trials, number))
+
+
+def odd_output(trials, number):
+    rnd = trials.random(number)
+    folder = trials.folder()
+    home = os.path.join(folder, "home")
+    jobs, truths = [], {}
+    for position in range(15):
+        data = odd_bytes(rnd)
+        source = os.path.join(folder, "o%d" % position)
+        with open(source, "wb") as out:
+            out.write(data)
+        fails = rnd.random() < 0.5
+        jobs.append({"id": "o%d" % position, "command": "cat %s; cat %s >&2; exit %d" % (source, source, fails)})
+        truths["o%d" % position] = data
+    config = faultlib.config_of(folder, jobs, parallel=True, max_workers=4, continue_on_error=True)
+    environment = trials.product.environment(home, None, LANG=rnd.choice(("C", "POSIX", "C.UTF-8", "xx_YY")), LC_ALL="")
+    for words in (("run", config), ("run", config, "--json"), ("show", "last"), ("show", "last", "--json"),
+                  ("logs", "last", rnd.choice(list(truths)), "--stdout"), ("logs", "last")):
+        done = trials.product.run(*words, environment=environment, timeout_s=60)
+        what = " ".join(words[:1] + words[2:])
+        trials.expect(not done.traceback, "%s: %s" % (what, done.tail()), number)
+        trials.expect(done.code in (0, 1) or words == ("logs", "last") and done.code == 2, "%s: %s" % (
+            what, done.tail()), number)
+        if words[0] == "logs" and len(words) > 2:
+            # Not text of ours: the bytes as they were.
+            trials.expect(truths[words[2]] in done.out, "logs %s: %d bytes were written, %d are shown" % (
+                words[2], len(truths[words[2]]), len(done.out)), number)
+        for name, stream in (("stdout", done.out), ("stderr", done.err)):
+            if words[0] == "logs" and name == "stdout":
+                continue
+            try:
+                text = stream.decode("utf-8")
+                if "--json" in words and name == "stdout":
+                    json.loads(text)
+            except ValueError as error:
+                trials.violation("%s: %s of it: %s" % (what, name, error), number)
+    history = History(home)
+    for row in history.attempts:
+        for stream in ("stdout_path", "stderr_path"):
+            with open(history.output_of(row, stream), "rb") as content:
+                trials.expect(content.read() == truths[row.job], "%s: %s differs" % (row.job, stream), number)
+    trials.done(len(truths))
+    trials.drop(folder)
 
 
 def p7(trials):
     """Floods: each ends at its cap or soon after, the others go on, and our processes do not grow."""
-    number = trials.first
-    while trials.more():
-        rnd = trials.random(number)
-        folder = trials.folder()
-        home = os.path.join(folder, "home")
-        cap = rnd.choice((1 << 20, 8 << 20, 32 << 20))
-        flooding = 6
-        jobs = [{"id": "flood%d" % one, "limits": {"output": cap}, "stop_grace": 0.2,
-                 "command": rnd.choice(("yes", "yes >&2", "line=$(printf %0500d 0); while :; do echo $line; done",
-                                        "yes 1>&2 & yes"))}
-                for one in range(flooding)]
-        jobs.append({"id": "small", "command": ["sh", "-c", "echo fine; sleep 0.5; echo fine"], "limits": {"output": cap}})
-        config = faultlib.config_of(folder, jobs, parallel=True, max_workers=8, continue_on_error=True, default_timeout=30)
-        faultlib.need_keys(trials.product, config, "limits")
-        child = trials.product.start(["run", config], home=home)
-        most, first = {}, {}
-        deadline = time.monotonic() + 60
-        while child.poll() is None and time.monotonic() < deadline:
-            for name, pid in (("runner", child.pid), ("keeper", faultlib.keeper_of(child.pid))):
-                process = faultlib.stat_of(pid) if pid else None
-                if process is not None and process.rss and (name != "runner" or pid == child.pid):
-                    if name == "keeper" and glob.glob(os.path.join(home, "logs", "*", "*.out")):
-                        # Before its first job it is still coming up.
-                        first.setdefault(name, process.rss)
-                    most[name] = max(most.get(name, 0), process.rss)
-            time.sleep(0.02)
-        if child.poll() is None:
-            trials.violation("the run does not end", number)
-            os.kill(child.pid, signal.SIGTERM)
-            child.wait()
-        history = History(home)
-        rows = history.of(history.last().run_id) if history.last() else {}
-        for row in history.attempts:
-            size = sum(os.path.getsize(history.output_of(row, stream)) for stream in ("stdout_path", "stderr_path"))
-            trials.add("bytes", size)
-            if row.job == "small":
-                trials.expect(rows["small"].status == "SUCCESS", "a job beside the floods is %s" % rows["small"].status,
-                              number)
-            else:
-                trials.most("bytes over the cap at most", max(0, size - cap))
-                trials.expect(rows[row.job].status == "FAILED" and "output" in rows[row.job].reason.lower(),
-                              "%s is %s (%s)" % (row.job, rows[row.job].status, rows[row.job].reason), number)
-                trials.expect(size >= cap, "%s was stopped at %d bytes, its cap is %d" % (row.job, size, cap), number)
-                trials.expect(size <= cap + (64 << 10), "%s: %d bytes were kept, the cap is %d" % (row.job, size, cap),
-                              number)
-        for name, rss in most.items():
-            trials.most("bytes of memory of the %s at most" % name, rss)
-            trials.expect(rss - first.get(name, rss) < 5 << 20, "the %s grew by %d bytes" % (
-                name, rss - first.get(name, rss)), number)
-        trials.expect(len(history.attempts) == flooding + 1, "%d attempts are in the history" % len(history.attempts), number)
-        trials.done(flooding)
-        trials.drop(folder)
-        number += 1
+    trials.make(lambda number: floods(trials, number))
+
+
+def floods(trials, number):
+    rnd = trials.random(number)
+    folder = trials.folder()
+    home = os.path.join(folder, "home")
+    cap = rnd.choice((1 << 20, 8 << 20, 32 << 20))
+    flooding = 6
+    jobs = [{"id": "flood%d" % one, "limits": {"output": cap}, "stop_grace": 0.2,
+             "command": rnd.choice(("yes", "yes >&2", "line=$(printf %0500d 0); while :; do echo $line; done",
+                                    "yes 1>&2 & yes"))}
+            for one in range(flooding)]
+    jobs.append({"id": "small", "command": ["sh", "-c", "echo fine; sleep 0.5; echo fine"], "limits": {"output": cap}})
+    config = faultlib.config_of(folder, jobs, parallel=True, max_workers=8, continue_on_error=True, default_timeout=30)
+    faultlib.need_keys(trials.product, config, "limits")
+    child = trials.product.start(["run", config], home=home)
+    most, first = {}, {}
+    deadline = time.monotonic() + 60
+    while child.poll() is None and time.monotonic() < deadline:
+        for name, pid in (("runner", child.pid), ("keeper", faultlib.keeper_of(child.pid))):
+            process = faultlib.stat_of(pid) if pid else None
+            if process is not None and process.rss and (name != "runner" or pid == child.pid):
+                if name == "keeper" and glob.glob(os.path.join(home, "logs", "*", "*.out")):
+                    # Before its first job it is still coming up.
+                    first.setdefault(name, process.rss)
+                most[name] = max(most.get(name, 0), process.rss)
+        time.sleep(0.02)
+    if child.poll() is None:
+        trials.violation("the run does not end", number)
+        os.kill(child.pid, signal.SIGTERM)
+        child.wait()
+    history = History(home)
+    rows = history.of(history.last().run_id) if history.last() else {}
+    for row in history.attempts:
+        size = sum(os.path.getsize(history.output_of(row, stream)) for stream in ("stdout_path", "stderr_path"))
+        trials.add("bytes", size)
+        if row.job == "small":
+            trials.expect(rows["small"].status == "SUCCESS", "a job beside the floods is %s" % rows["small"].status,
+                          number)
+        else:
+            trials.most("bytes over the cap at most", max(0, size - cap))
+            trials.expect(rows[row.job].status == "FAILED" and "output" in rows[row.job].reason.lower(),
+                          "%s is %s (%s)" % (row.job, rows[row.job].status, rows[row.job].reason), number)
+            trials.expect(size >= cap, "%s was stopped at %d bytes, its cap is %d" % (row.job, size, cap), number)
+            trials.expect(size <= cap + (64 << 10), "%s: %d bytes were kept, the cap is %d" % (row.job, size, cap),
+                          number)
+    for name, rss in most.items():
+        trials.most("bytes of memory of the %s at most" % name, rss)
+        trials.expect(rss - first.get(name, rss) < 5 << 20, "the %s grew by %d bytes" % (
+            name, rss - first.get(name, rss)), number)
+    trials.expect(len(history.attempts) == flooding + 1, "%d attempts are in the history" % len(history.attempts), number)
+    trials.done(flooding)
+    trials.drop(folder)
 
 
 ROWS = [
     Row("P5", "what a job writes is kept byte for byte", "0 bytes to 50 MB, bursts just before the end, both streams "
         "interleaved, no final newline", "SHA-256 of what was written and of what is kept", 100, 5000,
-        "the files are opened without O_APPEND", p5, 1.0, unit="outputs"),
+        "the files are opened without O_APPEND", p5, 1.0, unit="outputs", lanes=2),
     Row("P6", "no output is undecodable: commands speak valid UTF-8 and JSON, without a traceback",
         "all byte values, UTF-16, NUL, broken UTF-8, escape sequences, long lines; locales C and unknown",
         "bytes, decoding and parsing of what the commands say", 90, 10000, "output read as strict text", p6, 1.2,
-        unit="outputs"),
+        unit="outputs", lanes=2),
     Row("P7", "a flood is stopped at its cap, its neighbours go on, our processes do not grow", "yes(1) and others, six at once",
         "sizes of files, VmRSS from /proc", 6, 600, "no cap", p7, 0.8, unit="floods"),
 ]

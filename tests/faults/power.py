@@ -34,10 +34,7 @@ def graph(folder, rnd):
 def w1(trials):
     if not powercut.can_trace():
         raise NotRun("strace is not here, or may not trace")
-    number = trials.first
-    while trials.more():
-        cuts_of_a_trace(trials, number)
-        number += 1
+    trials.make(lambda number: cuts_of_a_trace(trials, number))
 
 
 def cuts_of_a_trace(trials, number):

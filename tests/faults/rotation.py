@@ -13,10 +13,7 @@ JOBS = 250
 
 
 def g1(trials):
-    number = trials.first
-    while trials.more():
-        rotate(trials, number)
-        number += 1
+    trials.make(lambda number: rotate(trials, number))
 
 
 def rotate(trials, number):

@@ -23,6 +23,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -75,75 +76,109 @@ def run_row(options):
     wanted = options.trials or (row.full if options.level == "full" else row.quick)
     product = faultlib.Product(options.python, options.checkout)
     trials = faultlib.Trials(row.ident, options.level, wanted, options.seed, time.monotonic() + options.seconds, product,
-                             options.verbose)
+                             options.verbose,
+                             options.lanes if options.lanes and not row.alone else row.lanes)
     trials.stops_early = options.stop_early
     if options.trial is not None:
-        trials.first, trials.wanted = options.trial, 1
-    not_run, broken = "", ""
+        trials.first, trials.replays, trials.lanes = options.trial, True, 1
+    # What is killed because it hangs has still told what it had found.
+    over = threading.Event()
+    writer = threading.Thread(target=keep_writing, args=(options.out, trials, over))
+    writer.start()
+    not_run = ""
     try:
         row.function(trials)
     except faultlib.NotRun as error:
         not_run = str(error)
     except Exception:
-        broken = traceback.format_exc()
+        trials.error()
     finally:
+        over.set()
+        writer.join()
         trials.close()
-    result = collections.OrderedDict(
-        id=row.ident, trials=trials.count, wanted=wanted, violations=len(trials.violations), first=trials.violations[:20],
-        not_run=not_run, broken=broken, figures=trials.figures, seconds=round(time.monotonic() - trials.started, 1))
-    with open(options.out, "w") as out:
-        json.dump(result, out)
+    write_result(options.out, trials, not_run)
     return 0
+
+
+def keep_writing(path, trials, over):
+    """Write what a row has found so far, every few seconds."""
+    while not over.wait(2.0):
+        write_result(path, trials)
+
+
+def write_result(path, trials, not_run=""):
+    """What a row has found, as one file that is whole at any moment."""
+    with open(path + ".new", "w") as out:
+        json.dump(trials.so_far(not_run), out)
+    os.rename(path + ".new", path)
 
 
 class Running:
     """A row whose process runs."""
 
-    def __init__(self, row, options, seconds, folder):
+    def __init__(self, row, options, seconds, folder, checkout=None):
+        """
+        :param checkout: a copy that was broken: one violation is enough
+        """
         self.row = row
         self.out = os.path.join(folder, row.ident + ".json")
         self.began = time.monotonic()
         self.deadline = self.began + seconds + OVERTIME_S
         command = [sys.executable, os.path.abspath(__file__), "--row", row.ident, "--level", options.level, "--seed",
                    str(options.seed), "--seconds", "%.1f" % seconds, "--out", self.out, "--python", options.python,
-                   "--checkout", options.checkout]
+                   "--checkout", checkout or options.checkout]
+        if checkout:
+            command.append("--stop-early")
         if options.trials:
             command += ["--trials", str(options.trials)]
         if options.trial is not None:
             command += ["--trial", str(options.trial)]
+        if options.lanes:
+            command += ["--lanes", str(options.lanes)]
         if options.verbose:
             command.append("-v")
         self.token = "%d.%s" % (os.getpid(), row.ident)
-        self.child = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL,
+        silent = subprocess.DEVNULL if checkout else None
+        self.child = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=silent, stderr=silent,
                                       env=dict(os.environ, FAULTS_SUITE=self.token))
 
     def end(self):
         """Kill it, and all that it started."""
-        try:
+        if self.child.poll() is None:
             os.killpg(self.child.pid, signal.SIGKILL)
-        except OSError:
-            pass
-        self.child.wait()
+            self.child.wait()
         faultlib.clear_away(self.token, "FAULTS_SUITE")
 
     def result(self):
-        """What came of it; None while it runs."""
-        code = self.child.poll()
-        if code is None:
-            if time.monotonic() < self.deadline:
-                return None
-            self.end()
-        left = faultlib.clear_away(self.token, "FAULTS_SUITE")
+        """What came of it; None while it runs. What the suite fails at here is this row's failure, and no other's."""
         try:
-            with open(self.out) as content:
-                result = json.load(content, object_pairs_hook=collections.OrderedDict)
-            if left and not result["broken"]:
+            code = self.child.poll()
+            if code is None:
+                if time.monotonic() < self.deadline:
+                    return None
+                self.end()
+            left = faultlib.clear_away(self.token, "FAULTS_SUITE")
+            result = read_result(self.out, self.row.ident)
+            if code != 0:
+                why = "hangs: killed after %.0f s" % (time.monotonic() - self.began) if code is None else "ended with %s" % code
+                result["broken"] = (result["broken"] + "\n" + why).strip()
+            elif left and not result["broken"]:
                 result["broken"] = "%d processes were left when the row was over" % left
             return result
-        except (OSError, ValueError):
-            why = "hangs: killed after %.0f s" % (time.monotonic() - self.began) if code is None else "ended with %s" % code
-            return collections.OrderedDict(id=self.row.ident, trials=0, wanted=0, violations=0, first=[], not_run="",
-                                           broken=why, figures={}, seconds=round(time.monotonic() - self.began, 1))
+        except Exception:
+            result = read_result("", self.row.ident)
+            result["broken"] = traceback.format_exc()
+            return result
+
+
+def read_result(path, ident):
+    """What a row has written, which may be the state of some seconds before its end; no trials where there is nothing."""
+    try:
+        with open(path) as content:
+            return json.load(content, object_pairs_hook=collections.OrderedDict)
+    except (OSError, ValueError):
+        return collections.OrderedDict(id=ident, trials=0, wanted=0, violations=0, first=[], not_run="", broken="",
+                                       figures={}, seconds=0.0)
 
 
 def run_rows(rows, options):
@@ -200,7 +235,7 @@ def tell(row, result):
     for line in result["first"][:5]:
         print("             %s" % line)
     if result["broken"]:
-        print("             broken: %s" % result["broken"].strip().replace("\n", "\n             "))
+        print("             harness error: %s" % result["broken"].strip().replace("\n", "\n             "))
     if not result["trials"] and not result["broken"] and not result["not_run"]:
         print("             no trial was made in its time")
     sys.stdout.flush()
@@ -286,7 +321,7 @@ def write_proven(path, rows, results, facts):
             text = "%d %s" % (result["trials"], row.unit)
             bound = percent(faultlib.clopper_pearson(result["violations"], result["trials"]))
             figures = ", ".join("%s %s" % (value, name) for name, value in result["figures"].items())
-        found = "**%d**" % result["violations"] if not result["broken"] else "**broken**"
+        found = "**%d**" % result["violations"] if not result["broken"] else "**harness error**"
         lines[row.ident] = "| %s | %s | %s | %s | %s | %s | %s | %s |" % (
             row.ident, row.invariant, row.inject, text, found if state != "not run" else "", bound, figures,
             "%s, %s, Python %s, SQLite %s, Linux %s on %s, %s cpus, seed %s, %s" % (
@@ -324,7 +359,7 @@ def teeth_text(path):
     return "\n%s%s%s\n" % (TEETH_BEGIN, inside, TEETH_END) if inside else ""
 
 
-def write_teeth(path, rows, caught, facts):
+def write_teeth(path, caught, facts):
     """Put the outcome of the sabotages into the document."""
     text = read(path)
     if TEETH_BEGIN not in text:
@@ -369,51 +404,38 @@ def copy_of(checkout, folder):
     return copy
 
 
-def one_row(options, ident, checkout, seconds, folder):
-    """Run one row on a checkout; its result, or None where it hangs or gives none."""
-    out = os.path.join(folder, "result.json")
-    token = "%d.sabotage" % os.getpid()
-    child = subprocess.Popen(
-        [sys.executable, os.path.abspath(__file__), "--row", ident, "--level", options.level, "--seed", str(options.seed),
-         "--seconds", "%g" % seconds, "--out", out, "--python", options.python, "--checkout", checkout, "--stop-early"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, start_new_session=True,
-        env=dict(os.environ, FAULTS_SUITE=token))
+def one_row(options, row, checkout, seconds, folder):
+    """Run one row on a checkout that may be broken, until its first violation; its result."""
+    running = Running(row, options, seconds, folder, checkout)
     try:
-        child.wait(timeout=seconds + OVERTIME_S)
-        with open(out) as content:
-            return json.load(content)
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        return {"violations": 1, "first": ["the row hangs"], "trials": 1, "broken": "", "not_run": ""}
-    except (OSError, ValueError):
-        return None
+        return faultlib.wait_until(running.result, seconds + 2 * OVERTIME_S, 0.05)
     finally:
-        faultlib.clear_away(token, "FAULTS_SUITE")
+        running.end()
 
 
-def sabotage(options, path, ident, folder, controls):
+def sabotage(options, path, row, folder, controls):
     """Break a copy in one way: whether its row noticed (None where it cannot be run here), and what it said."""
-    if ident not in controls:
-        control = one_row(options, ident, copy_of(options.checkout, folder), options.sabotage_seconds / 2, folder)
+    if row.ident not in controls:
+        controls[row.ident] = one_row(options, row, copy_of(options.checkout, folder), options.sabotage_seconds / 2, folder)
         shutil.rmtree(os.path.join(folder, "checkout"))
-        controls[ident] = control
-    control = controls[ident]
-    if control is not None and control["not_run"]:
+    control = controls[row.ident]
+    if control["not_run"]:
         return None, "not run: " + control["not_run"]
-    if control is None or state_of(control) != "passed":
-        said = control and (control["first"] or [control["broken"].strip()])[0] or "no result"
-        return False, "the row fails without it: %s" % said
+    if state_of(control) != "passed":
+        return False, "the row fails without it: %s" % said_of(control)
     copy = copy_of(options.checkout, folder)
     patched = subprocess.run(["patch", "-p1", "-s", "-F0", "-i", path], cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                              stdin=subprocess.DEVNULL)
     if patched.returncode != 0:
         return False, "does not apply: " + patched.stdout.decode("utf-8", "replace").strip().replace("\n", "; ")[:200]
-    result = one_row(options, ident, copy, options.sabotage_seconds, folder)
-    if result is None:
-        return False, "the row ended without a result"
-    said = result["first"] or [result["broken"].strip().split("\n")[-1] or "%d trials, nothing noticed" % result["trials"]]
-    return result["violations"] > 0, said[0]
+    result = one_row(options, row, copy, options.sabotage_seconds, folder)
+    # What the suite itself stumbles over is no catch.
+    return result["violations"] > 0, said_of(result)
+
+
+def said_of(result):
+    """The first violation, else the last line of what went wrong, else how much was tried for nothing."""
+    return (result["first"] or [result["broken"].strip().split("\n")[-1] or "%d trials, nothing noticed" % result["trials"]])[0]
 
 
 def run_sabotages(options, rows):
@@ -423,7 +445,7 @@ def run_sabotages(options, rows):
         name = os.path.basename(path)[:-len(".patch")]
         folder = tempfile.mkdtemp(prefix="faults-sabotage-")
         try:
-            good, why = sabotage(options, path, ident, folder, controls)
+            good, why = sabotage(options, path, rows[ident], folder, controls)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         print("%-10s %-4s %-40s %s" % ("not run" if good is None else "caught" if good else "NOT CAUGHT", ident, name,
@@ -432,7 +454,7 @@ def run_sabotages(options, rows):
         if good is not None:
             caught.append((name, ident, good, why))
     if options.proven and not options.only:
-        write_teeth(options.proven, rows, caught, circumstances(options))
+        write_teeth(options.proven, caught, circumstances(options))
     good = sum(1 for one in caught if one[2])
     print("%d of %d sabotages caught" % (good, len(caught)))
     return 0 if caught and good == len(caught) else 1
@@ -450,6 +472,7 @@ def arguments(argv):
     parser.add_argument("--skip", default="", metavar="ID", help="not these rows; with commas")
     parser.add_argument("--trials", type=int, help="as many trials a row, instead of the level's number")
     parser.add_argument("--trial", type=int, help="replay this one trial")
+    parser.add_argument("--lanes", type=int, help="trials side by side in each row, instead of the row's own number")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="rows side by side")
     parser.add_argument("--python", default=sys.executable, help="the interpreter that runs the command under test")
     parser.add_argument("--checkout", default=faultlib.ROOT, help="the checkout under test")
@@ -488,7 +511,7 @@ def main(argv=None):
                 row.ident, row.invariant, row.inject, row.count, row.quick, row.full, row.unit, row.teeth))
         return 0
     if options.sabotage:
-        return run_sabotages(options, list(rows.values()))
+        return run_sabotages(options, rows)
     skipped = {name.strip().upper() for name in options.skip.split(",")}
     wanted = [row for row in chosen(rows, options.only) if row.ident not in skipped]
     facts = circumstances(options)

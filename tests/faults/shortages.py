@@ -58,7 +58,7 @@ def r1(trials):
         trials.done()
         trials.drop(folder)
 
-    trials.in_parallel(trial, 2)
+    trials.make(trial)
 
 
 def refused_opens(trials, rnd, config, home):
@@ -92,10 +92,7 @@ def _pids_folder():
 def r2(trials):
     group = _pids_folder()
     try:
-        number = trials.first
-        while trials.more():
-            few_processes(trials, number, group)
-            number += 1
+        trials.make(lambda number: few_processes(trials, number, group))
     finally:
         faultlib.wait_until(lambda: not open(os.path.join(group, "cgroup.procs")).read().strip(), 5)
         os.rmdir(group)
@@ -124,7 +121,8 @@ def few_processes(trials, number, group):
 
 ROWS = [
     Row("R1", "no job is blamed for a shortage of descriptors; all complete", "10 to 63 descriptors, and opens that are refused for a while; 50 jobs at once",
-        "statuses and attempts in the history", 16, 200, "a shortage is a failure of the job", r1, 0.7, unit="runs"),
+        "statuses and attempts in the history", 16, 200, "a shortage is a failure of the job", r1, 0.7, unit="runs",
+        lanes=2),
     Row("R2", "no job is blamed for a shortage of processes; all complete", "a control group of 1 to 23 processes, 40 jobs at once",
         "the same", 12, 200, "the same", r2, 0.7, unit="runs"),
 ]

@@ -51,13 +51,8 @@ def number_of(name):
 
 def s1(trials):
     """Every exit code and every deadly signal, under every parent."""
-    number = trials.first
-    while trials.more():
-        for parent in PARENTS:
-            if not (trials.more() or parent == "plain"):
-                break
-            statuses(trials, number, parent)
-        number += 1
+    parents = list(PARENTS)
+    trials.make(lambda number: statuses(trials, number, parents[number % len(parents)]))
 
 
 def statuses(trials, number, parent):
@@ -141,7 +136,7 @@ def s2(trials):
         trials.done()
         trials.drop(folder)
 
-    trials.in_parallel(trial, 4)
+    trials.make(trial)
 
 
 STOP_JOB = r"""
@@ -156,7 +151,7 @@ esac
 
 
 def s3(trials):
-    trials.in_parallel(lambda number: stop(trials, number), 2)
+    trials.make(lambda number: stop(trials, number))
 
 
 def stop(trials, number):
@@ -286,36 +281,37 @@ while os.path.exists(sys.argv[2]):
 
 def s4(trials):
     """Closed streams: no file of ours, and none of a job, ever gets a number from 0 to 2."""
-    number = trials.first
-    while trials.more():
-        closed = [fd for fd in (0, 1, 2) if (number % 7 + 1) >> fd & 1]
-        redirections = " ".join({0: "<&-", 1: ">&-", 2: "2>&-"}[fd] for fd in closed)
-        folder = trials.folder()
-        home, out, ready = (os.path.join(folder, name) for name in ("home", "out", "ready"))
-        jobs = [{"id": "look", "command": [sys.executable, "-I", "-S", "-c", LOOK, out, ready]}]
-        config = faultlib.config_of(folder, jobs)
-        argv = trials.product.argv("run", config)
-        child = subprocess.Popen(["sh", "-c", 'exec "$@" ' + redirections, "sh"] + argv, stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=trials.product.environment(home))
-        what = "closed %s" % closed
-        faultlib.wait_until(lambda: os.path.exists(ready) or child.poll() is not None, 20)
-        for name, pid in (("runner", child.pid), ("keeper", faultlib.keeper_of(child.pid))):
-            if pid is None:
-                continue
-            for fd, target in faultlib.descriptors_of(pid).items():
-                if fd <= 2 and not target.startswith("/dev/"):
-                    trials.violation("%s: descriptor %d of the %s is %s" % (what, fd, name, target), number)
-        if os.path.exists(ready):
-            os.unlink(ready)
-        child.wait(timeout=30)
-        trials.expect(child.returncode == 0, "%s: ended with %d" % (what, child.returncode), number)
-        lines = dict(line.split(" ", 1) for line in open(out).read().splitlines()) if os.path.exists(out) else {}
-        trials.expect(sorted(lines) == ["0", "1", "2"] and lines["0"] == "/dev/null" and "/logs/" in lines["1"]
-                      and "/logs/" in lines["2"], "%s: the job has %s" % (what, lines), number)
-        trials.expect(History(home, check=True).integrity == "ok", "%s: the history is damaged" % what, number)
-        trials.done()
-        trials.drop(folder)
-        number += 1
+    trials.make(lambda number: closed_streams(trials, number))
+
+
+def closed_streams(trials, number):
+    closed = [fd for fd in (0, 1, 2) if (number % 7 + 1) >> fd & 1]
+    redirections = " ".join({0: "<&-", 1: ">&-", 2: "2>&-"}[fd] for fd in closed)
+    folder = trials.folder()
+    home, out, ready = (os.path.join(folder, name) for name in ("home", "out", "ready"))
+    jobs = [{"id": "look", "command": [sys.executable, "-I", "-S", "-c", LOOK, out, ready]}]
+    config = faultlib.config_of(folder, jobs)
+    argv = trials.product.argv("run", config)
+    child = subprocess.Popen(["sh", "-c", 'exec "$@" ' + redirections, "sh"] + argv, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=trials.product.environment(home))
+    what = "closed %s" % closed
+    faultlib.wait_until(lambda: os.path.exists(ready) or child.poll() is not None, 20)
+    for name, pid in (("runner", child.pid), ("keeper", faultlib.keeper_of(child.pid))):
+        if pid is None:
+            continue
+        for fd, target in faultlib.descriptors_of(pid).items():
+            if fd <= 2 and not target.startswith("/dev/"):
+                trials.violation("%s: descriptor %d of the %s is %s" % (what, fd, name, target), number)
+    if os.path.exists(ready):
+        os.unlink(ready)
+    child.wait(timeout=30)
+    trials.expect(child.returncode == 0, "%s: ended with %d" % (what, child.returncode), number)
+    lines = dict(line.split(" ", 1) for line in open(out).read().splitlines()) if os.path.exists(out) else {}
+    trials.expect(sorted(lines) == ["0", "1", "2"] and lines["0"] == "/dev/null" and "/logs/" in lines["1"]
+                  and "/logs/" in lines["2"], "%s: the job has %s" % (what, lines), number)
+    trials.expect(History(home, check=True).integrity == "ok", "%s: the history is damaged" % what, number)
+    trials.done()
+    trials.drop(folder)
 
 
 ROWS = [
@@ -323,10 +319,12 @@ ROWS = [
         "parent that ignores or blocks SIGCHLD, has other children, or is a subreaper", "history against the truth",
         len(PARENTS) * 328, 20 * len(PARENTS) * 328, "SIGCHLD is not reset", s1, 1.2, unit="statuses"),
     Row("S2", "TERM always stops a polite job", "each signal ignored, and blocked, when the run begins",
-        "time until it is gone; its masks in /proc", 58, 580, "masks are inherited", s2, 1.2, unit="starts"),
+        "time until it is gone; its masks in /proc", 58, 580, "masks are inherited", s2, 1.2, unit="starts",
+        lanes=4),
     Row("S3", "a stop is obeyed: exit code, CANCELLED, no survivors, history closed",
         "INT, TERM, HUP, twice, to the group, under nohup; at the start, while running, retrying and committing",
-        "exit code, /proc, history, ledger", 40, 2000, "the second signal is ignored; handler at work", s3, 1.2, unit="stops"),
+        "exit code, /proc, history, ledger", 40, 2000, "the second signal is ignored; handler at work", s3, 1.2, unit="stops",
+        lanes=2),
     Row("S4", "no file ever gets the number of a standard stream", "all seven ways to close 0, 1 and 2",
         "/proc/PID/fd of runner, keeper and job", 7, 70, "streams are not filled", s4, 0.5, unit="starts"),
 ]

@@ -34,7 +34,7 @@ def _fill(path):
 def d3(trials):
     if os.geteuid() != 0:
         raise NotRun("needs root, to mount a small tmpfs")
-    trials.in_parallel(lambda number: full_disk(trials, number), 3)
+    trials.make(lambda number: full_disk(trials, number))
 
 
 def full_disk(trials, number):
@@ -116,7 +116,7 @@ def judge(trials, number, home, entries, jobs):
 
 
 def d4(trials):
-    trials.in_parallel(lambda number: locked(trials, number), 4)
+    trials.make(lambda number: locked(trials, number))
 
 
 def locked(trials, number):
@@ -323,17 +323,18 @@ def d5(trials):
         trials.done()
         trials.drop(folder)
 
-    trials.in_parallel(trial, 3)
+    trials.make(trial)
 
 
 ROWS = [
     Row("D3", "results of what runs are kept, nothing new starts, and it goes on when there is space again",
         "a file system of 1 or 2 MiB is filled at a random moment, and freed", "ledger against history", 6, 1000,
-        "no ballast; a failed commit fails the run", d3, 1.4, unit="fills"),
+        "no ballast; a failed commit fails the run", d3, 1.4, unit="fills", lanes=3),
     Row("D4", "a history that somebody else holds is waited for, and nobody sees an error",
         "BEGIN IMMEDIATE and EXCLUSIVE of another process, 0.1 to 25 s", "exit code, what was said, history", 16, 500,
-        "no waiting", d4, 0.7, unit="runs"),
+        "no waiting", d4, 0.7, unit="runs", lanes=4),
     Row("D5", "a database that is not ours or not whole: a clear line, exit 3, and the file is never touched",
         "text, folder, FIFO, links, foreign and newer schema, truncated, flipped bits, stray write-ahead logs",
-        "exit code, bytes before and after", 200, 5000, "a new one is made in its place", d5, 1.2, unit="databases"),
+        "exit code, bytes before and after", 200, 5000, "a new one is made in its place", d5, 1.2, unit="databases",
+        lanes=3),
 ]

@@ -1,8 +1,10 @@
 """The fault suite itself: its bound, its model of a disk, its rows and its sabotages. ``run.py`` makes the trials."""
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -73,3 +75,81 @@ def test_a_row_that_found_nothing_to_do_has_failed():
     assert run.state_of(dict(result, trials=1)) == "passed"
     assert run.state_of(dict(result, trials=9, violations=1)) == "failed"
     assert run.state_of(dict(result, not_run="no root")) == "not run"
+
+
+def make_row(trial, wanted=6, lanes=2):
+    """A row of its own, run to its end: what it has found."""
+    trials = faultlib.Trials("T1", "quick", wanted, "1", time.monotonic() + 60, faultlib.Product(), lanes=lanes)
+
+    def counted(number):
+        trial(trials, number)
+        trials.done()
+
+    trials.make(counted)
+    return trials.so_far()
+
+
+def test_what_the_suite_stumbles_over_is_told_in_its_row_and_is_no_violation():
+    def stumbles_once(trials, number):
+        if number == 1:
+            int("not a number")
+
+    result = make_row(stumbles_once)
+    assert result["trials"] >= 5 and result["violations"] == 0
+    assert "seed 1 trial 1" in result["broken"] and "not a number" in result["broken"]
+    assert run.state_of(result) == "failed"
+
+
+def test_what_stumbles_always_ends_its_row():
+    def stumbles(trials, number):
+        raise OSError("always")
+
+    result = make_row(stumbles, lanes=1)
+    assert result["trials"] == 0 and result["broken"].count("OSError: always") == faultlib.ERRORS_THAT_END_A_ROW
+
+
+def test_a_history_that_is_damaged_and_a_command_that_hangs_are_violations():
+    def finds(trials, number):
+        if number == 0:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        if number == 1:
+            raise subprocess.TimeoutExpired(["run"], 60)
+
+    result = make_row(finds)
+    assert result["violations"] == 2 and result["broken"] == ""
+
+
+def test_a_row_that_cannot_be_run_here_says_so():
+    def refuses(trials, number):
+        raise faultlib.NotRun("no root")
+
+    with pytest.raises(faultlib.NotRun):
+        make_row(refuses)
+
+
+def test_one_trial_is_replayed_alone_and_whole():
+    seen = []
+    trials = faultlib.Trials("T1", "quick", 5, "1", time.monotonic() + 60, faultlib.Product())
+    trials.first, trials.replays = 17, True
+
+    def trial(number):
+        while len(seen) < 20 and trials.more():
+            seen.append(number)
+            trials.done()
+
+    trials.make(trial)
+    assert seen == [17] * 20
+
+
+def test_a_row_that_dies_is_a_failed_row_with_what_it_had_found(tmp_path):
+    options = run.arguments(["--only", "S4"])
+    row = run.all_rows()["S4"]
+    running = run.Running(row, options, 30.0, str(tmp_path))
+    assert faultlib.wait_until(lambda: os.path.exists(running.out), 60)
+    os.kill(running.child.pid, 9)
+    result = faultlib.wait_until(running.result, 60)
+    assert "ended with -9" in result["broken"] and run.state_of(result) == "failed"
+    assert result["id"] == "S4"
+    # A file that is no result, in place of it.
+    (tmp_path / "S4.json").write_text("[")
+    assert run.state_of(running.result()) == "failed"

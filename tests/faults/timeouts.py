@@ -16,49 +16,50 @@ HOLDERS = ("sleep 30 & ", "setsid sleep 30 & ", "(while :; do echo x; sleep 0.01
 
 def p4(trials):
     """The end of a job is told at once, whoever still holds its streams."""
-    number = trials.first
-    while trials.more():
-        folder = trials.folder()
-        home, mark = os.path.join(folder, "home"), "P4-%d-%d" % (os.getpid(), number)
-        ends = os.path.join(folder, "ends")
-        jobs = [{"id": "h%d" % position, "stop_grace": 0.1,
-                 "command": ["sh", "-c", holder + "date +%%s.%%N >>%s.%d" % (ends, position)]}
-                for position, holder in enumerate(HOLDERS)]
-        for job, earlier in zip(jobs[1:], jobs):
-            job["dependencies"] = [earlier["id"]]
-        out_path = os.path.join(folder, "out")
-        config = faultlib.config_of(folder, jobs)
-        with open(out_path, "wb") as out:
-            child = trials.product.start(["run", config], home=home, mark=mark, stdout=out, stderr=out)
-            try:
-                child.wait(timeout=40)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-                trials.violation("the run hangs", number)
-        over = time.time()
-        trials.expect(child.returncode == 0, "ended with %s" % child.returncode, number)
-        rows = {row.job: row for row in History(home).attempts}
-        for position, job in enumerate(jobs):
-            try:
-                with open("%s.%d" % (ends, position)) as line:
-                    left = float(line.read())
-            except (OSError, ValueError):
-                trials.violation("%s did not run" % job["id"], number)
-                continue
-            row = rows.get(job["id"])
-            told = row.ended_at if row is not None else None
-            trials.most("ms late at most", int(((told or over) - left) * 1000))
-            # The grace of 0.1 s for what is left behind is part of it.
-            trials.expect(told is not None and told - left < 0.5, "%s ended at %.2f, told at %s" % (
-                job["id"], left, told), number)
-        with open("%s.%d" % (ends, len(jobs) - 1)) as line:
-            last = float(line.read())
-        trials.expect(over - last < 1.5, "the run ended %.2f s after its last job" % (over - last), number)
-        faultlib.clear_away(mark)
-        trials.done(len(jobs))
-        trials.drop(folder)
-        number += 1
+    trials.make(lambda number: held_streams(trials, number))
+
+
+def held_streams(trials, number):
+    folder = trials.folder()
+    home, mark = os.path.join(folder, "home"), "P4-%d-%d" % (os.getpid(), number)
+    ends = os.path.join(folder, "ends")
+    jobs = [{"id": "h%d" % position, "stop_grace": 0.1,
+             "command": ["sh", "-c", holder + "date +%%s.%%N >>%s.%d" % (ends, position)]}
+            for position, holder in enumerate(HOLDERS)]
+    for job, earlier in zip(jobs[1:], jobs):
+        job["dependencies"] = [earlier["id"]]
+    out_path = os.path.join(folder, "out")
+    config = faultlib.config_of(folder, jobs)
+    with open(out_path, "wb") as out:
+        child = trials.product.start(["run", config], home=home, mark=mark, stdout=out, stderr=out)
+        try:
+            child.wait(timeout=40)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            trials.violation("the run hangs", number)
+    over = time.time()
+    trials.expect(child.returncode == 0, "ended with %s" % child.returncode, number)
+    rows = {row.job: row for row in History(home).attempts}
+    for position, job in enumerate(jobs):
+        try:
+            with open("%s.%d" % (ends, position)) as line:
+                left = float(line.read())
+        except (OSError, ValueError):
+            trials.violation("%s did not run" % job["id"], number)
+            continue
+        row = rows.get(job["id"])
+        told = row.ended_at if row is not None else None
+        trials.most("ms late at most", int(((told or over) - left) * 1000))
+        # The grace of 0.1 s for what is left behind is part of it.
+        trials.expect(told is not None and told - left < 0.5, "%s ended at %.2f, told at %s" % (
+            job["id"], left, told), number)
+    with open("%s.%d" % (ends, len(jobs) - 1)) as line:
+        last = float(line.read())
+    trials.expect(over - last < 1.5, "the run ended %.2f s after its last job" % (over - last), number)
+    faultlib.clear_away(mark)
+    trials.done(len(jobs))
+    trials.drop(folder)
 
 
 #: Notes its own start (clock ticks since boot) and when TERM came (seconds since boot), without a process between.
@@ -72,85 +73,87 @@ wait
 
 def p11(trials):
     """Timeouts fire when they should, also when the runner is dead."""
-    number = trials.first
-    while trials.more():
-        rnd = trials.random(number)
-        folder = trials.folder()
-        home, mark = os.path.join(folder, "home"), "P11-%d-%d" % (os.getpid(), number)
-        out = os.path.join(folder, "out")
-        script = os.path.join(folder, "job")
-        with open(script, "w") as text:
-            text.write(TIMED)
-        limits = {"t%d" % one: round(rnd.uniform(0.2, 3.0), 2) for one in range(10)}
-        jobs = [{"id": job, "command": ["sh", script, job, out], "timeout": limit, "stop_grace": 5}
-                for job, limit in limits.items()]
-        dies = number % 2 == 1
-        config = faultlib.config_of(folder, jobs, parallel=True, max_workers=10, continue_on_error=True)
-        child = trials.product.start(["run", config], home=home, mark=mark)
-        if dies:
-            started = faultlib.wait_until(lambda: len(faultlib.marked(mark, of_jobs=True)) >= 10, 10)
-            trials.expect(started, "not all jobs began", number)
-            child.kill()
-            trials.add("with a dead runner", len(limits))
-        try:
-            child.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-            trials.violation("the run hangs", number)
-        gone = faultlib.wait_until(lambda: not faultlib.marked(mark), 10)
-        trials.expect(gone, "processes were left", number)
-        faultlib.clear_away(mark)
-        ticks = float(os.sysconf("SC_CLK_TCK"))
-        found = {}
-        if os.path.exists(out):
-            for line in open(out).read().splitlines():
-                words = line.split()
-                began = int(line.rpartition(")")[2].split()[19]) / ticks
-                found[words[0]] = float(words[1]) - began
-        for job, limit in limits.items():
-            if not trials.expect(job in found, "%s was never told to stop" % job, number):
-                continue
-            error = found[job] - limit
-            trials.most("ms off at most", int(abs(error) * 1000))
-            trials.expect(abs(error) < 0.25, "%s%s: stopped after %.2f s, its timeout is %.2f s" % (
-                job, " (runner dead)" if dies else "", found[job], limit), number)
-        trials.done(len(limits))
-        trials.drop(folder)
-        number += 1
+    trials.make(lambda number: timed(trials, number))
+
+
+def timed(trials, number):
+    rnd = trials.random(number)
+    folder = trials.folder()
+    home, mark = os.path.join(folder, "home"), "P11-%d-%d" % (os.getpid(), number)
+    out = os.path.join(folder, "out")
+    script = os.path.join(folder, "job")
+    with open(script, "w") as text:
+        text.write(TIMED)
+    limits = {"t%d" % one: round(rnd.uniform(0.2, 3.0), 2) for one in range(10)}
+    jobs = [{"id": job, "command": ["sh", script, job, out], "timeout": limit, "stop_grace": 5}
+            for job, limit in limits.items()]
+    dies = number % 2 == 1
+    config = faultlib.config_of(folder, jobs, parallel=True, max_workers=10, continue_on_error=True)
+    child = trials.product.start(["run", config], home=home, mark=mark)
+    if dies:
+        started = faultlib.wait_until(lambda: len(faultlib.marked(mark, of_jobs=True)) >= 10, 10)
+        trials.expect(started, "not all jobs began", number)
+        child.kill()
+        trials.add("with a dead runner", len(limits))
+    try:
+        child.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+        trials.violation("the run hangs", number)
+    gone = faultlib.wait_until(lambda: not faultlib.marked(mark), 10)
+    trials.expect(gone, "processes were left", number)
+    faultlib.clear_away(mark)
+    ticks = float(os.sysconf("SC_CLK_TCK"))
+    found = {}
+    if os.path.exists(out):
+        for line in open(out).read().splitlines():
+            words = line.split()
+            began = int(line.rpartition(")")[2].split()[19]) / ticks
+            found[words[0]] = float(words[1]) - began
+    for job, limit in limits.items():
+        if not trials.expect(job in found, "%s was never told to stop" % job, number):
+            continue
+        error = found[job] - limit
+        trials.most("ms off at most", int(abs(error) * 1000))
+        trials.expect(abs(error) < 0.25, "%s%s: stopped after %.2f s, its timeout is %.2f s" % (
+            job, " (runner dead)" if dies else "", found[job], limit), number)
+    trials.done(len(limits))
+    trials.drop(folder)
 
 
 def p12(trials):
     """Who reads the streams of a runner gets their end when the runner is dead, whatever of its jobs still lives."""
-    number = trials.first
-    while trials.more():
-        rnd = trials.random(number)
-        folder = trials.folder()
-        home, mark = os.path.join(folder, "home"), "P12-%d-%d" % (os.getpid(), number)
-        jobs = [{"id": "o%d" % one, "command": rnd.choice(("sleep 20", "setsid sleep 20 & sleep 20", "yes >/dev/null"))}
-                for one in range(4)]
-        config = faultlib.config_of(folder, jobs, parallel=True, max_workers=4)
-        reads, writes = os.pipe()
-        child = trials.product.start(["run", config], home=home, mark=mark, stdout=writes, stderr=writes)
-        os.close(writes)
-        faultlib.wait_until(lambda: len(faultlib.marked(mark, of_jobs=True)) >= 4, 10)
-        time.sleep(rnd.uniform(0, 0.1))
-        child.kill()
-        began = time.monotonic()
-        ended = False
-        while time.monotonic() < began + 5:
-            if select.select([reads], [], [], 0.05)[0] and not os.read(reads, 65536):
-                ended = True
-                break
-        took = time.monotonic() - began
-        os.close(reads)
-        child.wait()
-        trials.most("ms to the end at most", int(took * 1000))
-        trials.expect(ended and took < 1.0, "the streams of a dead runner stayed open for %.1f s" % took, number)
-        faultlib.clear_away(mark)
-        trials.done()
-        trials.drop(folder)
-        number += 1
+    trials.make(lambda number: end_of_streams(trials, number))
+
+
+def end_of_streams(trials, number):
+    rnd = trials.random(number)
+    folder = trials.folder()
+    home, mark = os.path.join(folder, "home"), "P12-%d-%d" % (os.getpid(), number)
+    jobs = [{"id": "o%d" % one, "command": rnd.choice(("sleep 20", "setsid sleep 20 & sleep 20", "yes >/dev/null"))}
+            for one in range(4)]
+    config = faultlib.config_of(folder, jobs, parallel=True, max_workers=4)
+    reads, writes = os.pipe()
+    child = trials.product.start(["run", config], home=home, mark=mark, stdout=writes, stderr=writes)
+    os.close(writes)
+    faultlib.wait_until(lambda: len(faultlib.marked(mark, of_jobs=True)) >= 4, 10)
+    time.sleep(rnd.uniform(0, 0.1))
+    child.kill()
+    began = time.monotonic()
+    ended = False
+    while time.monotonic() < began + 5:
+        if select.select([reads], [], [], 0.05)[0] and not os.read(reads, 65536):
+            ended = True
+            break
+    took = time.monotonic() - began
+    os.close(reads)
+    child.wait()
+    trials.most("ms to the end at most", int(took * 1000))
+    trials.expect(ended and took < 1.0, "the streams of a dead runner stayed open for %.1f s" % took, number)
+    faultlib.clear_away(mark)
+    trials.done()
+    trials.drop(folder)
 
 
 ROWS = [
