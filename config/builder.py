@@ -4,7 +4,7 @@ What equal jobs share (retry policies, environments, dependencies, checks) is ma
 stay small. Nothing here reports problems: a value that gets this far is right.
 """
 import os
-from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple, TypeVar
+from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple, TypeVar, Union
 
 from config.environment import Environment, expand, expand_home
 from config.features import Features
@@ -221,13 +221,6 @@ def _path(text: str, below: str, variables: Mapping[str, str]) -> str:
     return resolve_folder(text, below, variables)[0]
 
 
-def _condition(value: object, variables: Mapping[str, str]) -> Optional[_Raw]:
-    if not isinstance(value, dict):
-        return None
-    from config.conditions import expanded
-    return expanded(value, variables)
-
-
 class JobBuilder:
     """Makes the jobs of one file, whose ``env_file``s were all read for ``environment``.
 
@@ -240,6 +233,7 @@ class JobBuilder:
         self._environment = environment
         self._working_dir = working_dir
         self._defaults = _object(top, "defaults")
+        self._allow_shell = top.get("allow_shell", True) is True
         #: What holds where neither the job nor ``defaults`` says anything.
         self._base: _Raw = {key.name: key.default for key in JOB}
         for name, key in DEFAULT_OF_JOB_KEY.items():
@@ -284,10 +278,9 @@ class JobBuilder:
         limits, output_limit = self._once("limits", said, _bounds) if "limits" in said else (None, OUTPUT_LIMIT_BYTES)
         stdin_path, stdin_text = self._stdin(said.get("stdin"), working_dir, variables)
         total_timeout = said.get("total_timeout")
-        command = said["command"]
         return Job(
             id=str(raw["id"]),
-            command=tuple(map(str, command)) if isinstance(command, list) else str(command),
+            command=self._command(said["command"]),
             description=str(said.get("description", "")),
             dependencies=dependencies,
             join=_join(said.get("join"), len(dependencies)),
@@ -302,7 +295,7 @@ class JobBuilder:
             retry=self._retry(said),
             success_exit_codes=self._once("success_exit_codes", said, _codes),
             skip_exit_codes=self._once("skip_exit_codes", said, _codes),
-            condition=_condition(said.get("run_if"), variables),
+            condition=self._condition(said.get("run_if"), variables),
             outputs=self._once("outputs", said, _words),
             inputs=self._paths(said, "inputs", variables),
             products=self._paths(said, "products", variables),
@@ -376,8 +369,29 @@ class JobBuilder:
         if not said.get(name):
             return ()
         from config.checks import expanded_params, named
-        return tuple(Check(check, expanded_params(check, params, variables), self._plugin(check))
-                     for check, params, _ in named(said[name], ()))
+        made = [(check, expanded_params(check, params, variables)) for check, params, _ in named(said[name], ())]
+        if not self._allow_shell:
+            from config.shell_free import parameters_without_shell
+            made = [(check, parameters_without_shell(check, params)) for check, params in made]
+        return tuple(Check(check, params, self._plugin(check)) for check, params in made)
+
+    def _command(self, value: object) -> Union[str, Tuple[str, ...]]:
+        if isinstance(value, list):
+            return tuple(map(str, value))
+        if self._allow_shell:
+            return str(value)
+        from jobs.command import split_simple
+        return tuple(split_simple(str(value), shell_allowed=False) or ()) or str(value)
+
+    def _condition(self, value: object, variables: Mapping[str, str]) -> Optional[_Raw]:
+        if not isinstance(value, dict):
+            return None
+        from config.conditions import expanded
+        condition = expanded(value, variables)
+        if self._allow_shell:
+            return condition
+        from config.shell_free import condition_without_shell
+        return condition_without_shell(condition)
 
     def _paths(self, said: Mapping[str, object], name: str, variables: Mapping[str, str]) -> Tuple[str, ...]:
         """Paths or patterns, relative to the job's folder."""

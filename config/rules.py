@@ -55,7 +55,8 @@ def check(top: _Raw, checked: "Jobs", defaults: _Raw, folder: str, environ: Mapp
     if "run_timeout" in top:
         _check_timeouts(top, jobs, defaults, names, report)
     if top.get("allow_shell") is False:
-        _check_shell(jobs, defaults, report)
+        from config import shell_free
+        shell_free.check(top, jobs, defaults, names, report)
     from config import surroundings
     surroundings.check(top, jobs, defaults, names, folder, environ, overrides, report)
 
@@ -279,20 +280,6 @@ def _check_timeouts(top: _Raw, jobs: _Jobs, defaults: _Raw, names: Set[str], rep
             for index, job in enumerate(jobs):
                 if name in job:
                     compare(job[name], ("jobs", index, name))
-
-
-def _check_shell(jobs: _Jobs, defaults: Mapping[str, object], report: Report) -> None:
-    from jobs.command import needs_shell
-    answers: Dict[str, bool] = {}
-    for index, job in enumerate(jobs):
-        command = effective(job, defaults, "command")
-        if isinstance(command, str):
-            if command not in answers:
-                answers[command] = needs_shell(command)
-            if answers[command]:
-                report.error(place(job, "command", ("jobs", index)), "E150",
-                             "the command needs a shell, and allow_shell is false",
-                             "write it as a list: the program and its arguments")
 
 
 # What this version does not do yet

@@ -242,7 +242,7 @@ FILE = Table("file", (
         "variables and parameters whose values (6 characters or more) are masked in all that is written about a run; "
         "names with PASSWORD, PASSWD, SECRET, TOKEN, CREDENTIAL or the word KEY always are", new=True,
         example=["DATABASE_URL"]),
-    Key("allow_shell", Flag(), True, "false: a command that needs a shell is refused"),
+    Key("allow_shell", Flag(), True, "false: a command that needs a shell is refused, and none is started"),
     Key("pools", Pools(), {}, "limits that jobs share, across all runs on the host: name and number of slots", new=True,
         example={"database": 2}),
     Key("parameters", Declared(PARAMETER, "an object of parameters"), {},

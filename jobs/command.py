@@ -19,6 +19,9 @@ SHELL_WORDS = frozenset((  # noqa: SIM905
     "ulimit umask unalias unset until wait whence while").split())
 #: Programs that are builtins too, and do the same.
 HARMLESS_WORDS = frozenset(("true", "false"))
+#: Builtins that are programs too, but not quite the same ones: where no shell is allowed the programs do.
+_ALMOST_THE_SAME = frozenset(("echo", "kill", "printf", "pwd", "test"))
+_SHELL_WORDS_ALONE = SHELL_WORDS - _ALMOST_THE_SAME
 
 # A word: plain characters, '...' and "..." side by side. Between "..." nothing may stand that a shell looks at there.
 _WORD = re.compile(r"""(?:[A-Za-z0-9_./:,@%+=\-\u00a1-\U0010ffff]+|'[^']*'|"[^"$`\\!]*")+""")
@@ -27,14 +30,16 @@ _BLANKS = re.compile(r"[ \t]+")
 _NOTHING = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:#[^\n]*)?\Z")
 
 
-def split_simple(text: str) -> Optional[List[str]]:
+def split_simple(text: str, shell_allowed: bool = True) -> Optional[List[str]]:
     """The argument vector of a command that needs no shell; None where it needs one.
 
+    :param shell_allowed: False: ``echo`` and a few others are the programs of that name, not the shell's own
     :returns: an empty list where the command says nothing: blanks and comments only
     """
     if _NOTHING.match(text):
         return []
     text = text.strip(" \t\n")
+    shell_words = SHELL_WORDS if shell_allowed else _SHELL_WORDS_ALONE
     words: List[str] = []
     at = 0
     while at < len(text):
@@ -42,10 +47,10 @@ def split_simple(text: str) -> Optional[List[str]]:
         if match is None:
             return None
         word = match.group()
-        if not words and ("=" in word or word in SHELL_WORDS):
+        if not words and ("=" in word or word in shell_words):
             return None
         words.append(_unquoted(word) if "'" in word or '"' in word else word)
-        if len(words) == 1 and words[0] in SHELL_WORDS:
+        if len(words) == 1 and words[0] in shell_words:
             return None
         at = match.end()
         blanks = _BLANKS.match(text, at)
@@ -56,9 +61,9 @@ def split_simple(text: str) -> Optional[List[str]]:
     return words
 
 
-def needs_shell(text: str) -> bool:
-    """Whether a command has to be run by a shell."""
-    return split_simple(text) is None
+def needs_shell(text: str, shell_allowed: bool = True) -> bool:
+    """Whether a command has to be run by a shell; ``shell_allowed`` as for ``split_simple``."""
+    return split_simple(text, shell_allowed) is None
 
 
 def _unquoted(word: str) -> str:

@@ -123,8 +123,9 @@ def _message(text: str) -> Message:
 
 def _run_command(command: str, message: Message, allow_shell: bool) -> None:
     """Give the message to a command: the body on its standard input, the facts in its environment."""
-    import shlex
     import subprocess
+
+    from jobs.command import split_simple
 
     environment: Dict[str, str] = dict(os.environ)
     for name in ("event", "application", "run_id", "status", "host", "subject"):
@@ -134,7 +135,9 @@ def _run_command(command: str, message: Message, allow_shell: bool) -> None:
     process: Optional["subprocess.Popen[bytes]"] = None
     try:
         if not allow_shell:
-            words = shlex.split(command)
+            words = split_simple(command, shell_allowed=False) or []
+            if not words:
+                raise _failed("the command needs a shell, and allow_shell is false")
         process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    env=environment, start_new_session=True)
         output = process.communicate(message.body.encode("utf-8", "replace"), timeout=COMMAND_TIMEOUT_S)[0]

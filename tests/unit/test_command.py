@@ -39,6 +39,16 @@ def test_all_else_goes_to_the_shell(text: str) -> None:
     assert split_simple(text) is None and needs_shell(text)
 
 
+@pytest.mark.parametrize("text, words", [
+    ("echo 'a  b' c", ["echo", "a  b", "c"]), ("printf x", ["printf", "x"]), ("test -f a", ["test", "-f", "a"]), ("pwd", ["pwd"]),
+    ("kill 1", ["kill", "1"]), ("cd /", None), ("echo $A", None), ("'read' a", None), ("A=b echo", None),
+])
+def test_where_no_shell_is_allowed_the_programs_do(text: str, words: Optional[List[str]]) -> None:
+    """echo and its like are programs everywhere, too; with a shell they are the shell's own."""
+    assert split_simple(text, shell_allowed=False) == words and needs_shell(text, shell_allowed=False) == (words is None)
+    assert needs_shell(text)
+
+
 def test_split_words_are_those_of_the_shell() -> None:
     """The shell itself is asked about random texts of risky characters: what is split here, it splits the same way."""
     rnd = random.Random(20)

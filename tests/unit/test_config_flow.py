@@ -35,6 +35,37 @@ def one(job: Dict[str, Any], **top: Any) -> Dict[str, Any]:
     return dict(top, jobs=[dict({"id": "a", "command": "true"}, **job)])
 
 
+NO_SHELL = "the command needs a shell, and allow_shell is false; "
+
+
+def test_no_shell_for_conditions_checks_and_messages(tmp_path: Path) -> None:
+    """allow_shell: false holds for every command of a file, not only those of jobs."""
+    value = one({"run_if": {"all": [{"command": "test -f a"}, {"not": {"command": "test -f a && true"}}]},
+                 "pre_checks": [{"name": "check_command", "params": {"command": "df | grep x"}}],
+                 "post_checks": [{"name": "check_command", "params": {"command": ["df", "|"]}}]}, allow_shell=False,
+                notifications=[{"on": "failure", "to": ["command:cat > told", "command:${HOME}/tell 'a b'", "mailto:a@example.org"]}])
+    assert lines(tmp_path, value) == [
+        "error E150 notifications[0].to[0]: %sput it into a script" % NO_SHELL,
+        "error E150 jobs[0].run_if.all[1].not.command: %swrite it as a list: the program and its arguments" % NO_SHELL,
+        "error E150 jobs[0].pre_checks[0].params.command: %swrite it as a list: the program and its arguments" % NO_SHELL]
+    value["allow_shell"] = True
+    assert lines(tmp_path, value) == []
+
+
+def test_commands_become_arguments_where_no_shell_is_allowed(tmp_path: Path) -> None:
+    """echo is a program then, and nobody downstream can give the text to a shell."""
+    value = one({"command": "echo 'a  b' $", "run_if": {"any": [{"command": "test -f '${HOME}'"}, {"not": {"command": "# no"}}]},
+                 "pre_checks": [{"name": "check_command", "params": {"command": "test -d /"}}]})
+    job = build(tmp_path, value).jobs[0]
+    assert (job.command, job.condition) == ("echo 'a  b' $", {"any": [{"command": "test -f '${HOME}'"}, {"not": {"command": "# no"}}]})
+    value["jobs"][0]["command"] = "echo 'a  b'"
+    job = build(tmp_path, dict(value, allow_shell=False)).jobs[0]
+    assert job.command == ("echo", "a  b")
+    assert job.condition == {"any": [{"command": ["test", "-f", "${HOME}"]}, {"not": {"command": ["true"]}}]}
+    assert job.pre_checks[0].params == {"command": ["test", "-d", "/"]}
+    assert build(tmp_path, dict(one({"command": " "}), allow_shell=False)).jobs[0].command == " "
+
+
 def nested(depth: int) -> Dict[str, Any]:
     """A condition in so many others."""
     condition: Dict[str, Any] = {"env": "HOME"}

@@ -351,9 +351,9 @@ os.rmdir(place)
 def test_commands_that_need_a_shell(validate: Validate) -> None:
     text = json.dumps({"allow_shell": False, "jobs": [
         {"id": "a", "command": "true | cat"}, {"id": "b", "command": ["true", "|", "cat"]},
-        {"id": "c", "command": "echo 'a | b'"}, {"id": "d", "command": "cd /"}]})
+        {"id": "c", "command": "echo 'a | b'"}, {"id": "d", "command": "cd /"}, {"id": "e", "command": "echo $HOME"}]})
     assert [line.split("error ")[1].split(":")[0] for line in lines(validate(text))] == [
-        "E150 jobs[0].command", "E150 jobs[2].command", "E150 jobs[3].command"]
+        "E150 jobs[0].command", "E150 jobs[3].command", "E150 jobs[4].command"]
 
 
 def test_programs_that_are_not_there(validate: Validate, tmp_path: Path) -> None:

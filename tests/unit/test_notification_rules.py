@@ -197,6 +197,16 @@ def test_a_command_gets_the_message(stage: Stage, tmp_path: Any) -> None:
     assert "1 of 3 jobs failed" in text and text.endswith("failure 1\n")
 
 
+def test_a_command_without_a_shell(stage: Stage, tmp_path: Any) -> None:
+    """Where none is allowed: what needs one is not delivered, and says why."""
+    told, target = Told(), tmp_path / "got"
+    plain, shell = rule("failure", to="command:touch '%s'" % target), rule("failure", to="command:touch a; touch b")
+    stage.told(stage.run(RunStatus.FAILED, failed=(0,)), plain, shell)
+    one = Courier(stage.history, "nightly", [plain, shell], MailServer(), lambda: 2000.0, lambda _: None, allow_shell=False)
+    assert one.work(told, ()) == 1 and target.exists()
+    assert told.seen == [(MessageStatus.SENT, ""), (MessageStatus.WAITING, "the command needs a shell, and allow_shell is false")]
+
+
 def test_it_is_tried_again_and_left_for_the_next(stage: Stage) -> None:
     told, waits = Told(), []  # type: Told, List[float]
     to = rule("failure", to="command:echo no luck; exit 3")
