@@ -12,7 +12,8 @@ from db import acts
 from db.history import History
 from jobs.exceptions import EXIT_OK
 from jobs.group_ids import named
-from jobs.models import RunRecord, RunStatus
+from jobs.models import RunStatus
+from jobs.records import RunRecord
 
 #: The kind of the event that says who started a run over HTTP.
 START = "start"

@@ -17,7 +17,8 @@ from db.history import History
 from db.truth import is_runner_alive, true_jobs
 from jobs.group_ids import about
 from jobs.masking import Masker
-from jobs.models import RunRecord, RunStatus
+from jobs.models import RunStatus
+from jobs.records import RunRecord
 
 __all__ = ["Watches", "event_bytes", "stream_of_run"]
 

@@ -17,7 +17,8 @@ from api.errors import Refusal
 from db.history import History
 from jobs.group_ids import about
 from jobs.masking import Masker
-from jobs.models import FAILURE_STATUSES, AttemptRecord, JobRecord, RunRecord
+from jobs.models import FAILURE_STATUSES
+from jobs.records import AttemptRecord, JobRecord, RunRecord
 from jobs.times import utc_text
 
 __all__ = ["report_page"]

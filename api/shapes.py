@@ -1,7 +1,7 @@
 """Records as the API shows them: the fields of ``--json``, and what else the pages need."""
 from typing import Dict, List, Optional
 
-from jobs.models import AttemptRecord, EventRecord, JobRecord, RunRecord
+from jobs.records import AttemptRecord, EventRecord, JobRecord, RunRecord
 from jobs.shapes import job_fields, rounded, run_fields, utc_or_none
 
 __all__ = ["attempt_document", "event_document", "job_document", "run_document", "short_run"]

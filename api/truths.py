@@ -4,7 +4,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from db.history import History
 from db.truth import true_jobs, true_run, verdict
 from jobs.events import AttemptEnded
-from jobs.models import AttemptRecord, JobRecord, RunRecord, RunStatus
+from jobs.models import RunStatus
+from jobs.records import AttemptRecord, JobRecord, RunRecord
 
 __all__ = ["attempts_of", "counts_of", "jobs_of", "true_runs"]
 

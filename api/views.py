@@ -19,7 +19,8 @@ from api.truths import attempts_of, counts_of, jobs_of, true_runs
 from db.history import History
 from db.truth import true_jobs
 from jobs.group_ids import about
-from jobs.models import FINAL_STATUSES, AttemptRecord, JobRecord, RunRecord, RunStatus
+from jobs.models import FINAL_STATUSES, RunStatus
+from jobs.records import AttemptRecord, JobRecord, RunRecord
 from jobs.shapes import job_fields, run_fields
 from monitoring.figures import families_of
 from monitoring.pool_use import pool_uses

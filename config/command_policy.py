@@ -22,10 +22,10 @@ _SYSTEM = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/loc
 _SHELLS = ("sh", "bash", "dash", "ksh", "zsh")
 #: What may stand before a program and is passed over to find it.
 _PREFIXES = ("sudo", "doas", "env", "nohup", "exec", "command", "setsid", "if", "while", "then", "do", "else", "!")
-_SEPARATOR = re.compile(r"&&|\|\||[;|&\n(){}`]")
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+_SEPARATOR = r"&&|\|\||[;|&\n(){}`]"
+_ASSIGNMENT = r"[A-Za-z_][A-Za-z0-9_]*="
 #: What a shell looks at, and a program does not.
-_OF_THE_SHELL = re.compile(r"[;&|()`\n$<>~{}]")
+_OF_THE_SHELL = r"[;&|()`\n$<>~{}]"
 #: Where the name of a program may stand.
 _START = (r"(?:^|[;&|({`\n]|\b(?:sudo|doas|env|exec|nohup|then|do|else|xargs)\s)\s*(?:\w+=\S*\s+)*"
           r"(?:/(?:usr/)?s?bin/)?")
@@ -117,7 +117,7 @@ class Policy:
         whole = " ".join(words) if isinstance(command, list) else str(command)
         text = whole
         if words:
-            text = " ".join(_OF_THE_SHELL.sub("_", word) for word in words)
+            text = " ".join(re.sub(_OF_THE_SHELL, "_", word) for word in words)
             if os.path.basename(words[0]) in _SHELLS and "-c" in words[1:-1]:
                 text = words[words.index("-c") + 1]
         once = (("vector " if words else "") + text, folder if self.workspaces else "")
@@ -218,9 +218,9 @@ def _asked(value: object, path: Path) -> Iterator[Tuple[object, Path]]:
 
 def _programs(text: str) -> Iterator[str]:
     """The first word of each command of a text, without assignments and what may stand before a program."""
-    for part in _SEPARATOR.split(text):
+    for part in re.split(_SEPARATOR, text):
         for word in part.replace('"', "").replace("'", "").split():
-            if word not in _PREFIXES and not _ASSIGNMENT.match(word) and word not in ("$", "fi", "done"):
+            if word not in _PREFIXES and not re.match(_ASSIGNMENT, word) and word not in ("$", "fi", "done"):
                 yield word
                 break
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Environment", "Issue", "expand", "expand_home", "inherited", "value_text"]
 
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_REFERENCE = r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}"
 
 #: Layers in whose values nothing is expanded.
 _AS_IT_IS = ("--env", "given", "quoted", "inherited")
@@ -71,7 +71,7 @@ def expand(text: str, variables: Mapping[str, str]) -> Tuple[str, List[str]]:
             return match.group()
         return value
 
-    return _REFERENCE.sub(replace, text), missing
+    return re.sub(_REFERENCE, replace, text), missing
 
 
 def expand_home(path: str, variables: Mapping[str, str]) -> str:
@@ -167,7 +167,7 @@ class Environment:
             self._needed_by = {}
             for name, text in self.in_file.items():
                 if "${" in text:
-                    for other in _REFERENCE.findall(text):
+                    for other in re.findall(_REFERENCE, text):
                         if other != name:
                             self._needed_by.setdefault(other, set()).add(name)
         affected: Set[str] = set()
@@ -230,7 +230,7 @@ class _Resolver:
                 self._values[node] = self._known[name]
                 continue
             waits = False
-            for reference in _REFERENCE.findall(raw):
+            for reference in re.findall(_REFERENCE, raw):
                 other = (reference, node[1] + 1 if reference == name else 0)
                 if other in self._values or self._definition(other) is None:
                     continue
@@ -254,7 +254,7 @@ class _Resolver:
         name, above = node
         pieces: List[str] = []
         size = end = 0
-        for match in _REFERENCE.finditer(raw):
+        for match in re.finditer(_REFERENCE, raw):
             reference = match.group(1)
             value = self._values.get((reference, above + 1 if reference == name else 0))
             if value is None:

@@ -14,7 +14,8 @@ from jobs.exceptions import ConfigurationError
 from jobs.graph import suggestion
 from jobs.group_ids import groups_of, named
 from jobs.keeper.processes import start_time
-from jobs.models import JobStatus, RunRecord, RunStatus
+from jobs.models import JobStatus, RunStatus
+from jobs.records import RunRecord
 from jobs.ports import StopRequest
 
 __all__ = ["HOLDS_CHANGED", "cancel", "hold", "mark_success", "release", "require_held", "require_known",

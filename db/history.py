@@ -15,7 +15,7 @@ line; ``context["cause"]`` tells kinds apart (``missing``: no history yet; ``dis
 import json
 import os
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from db.interface import DatabaseInterface, Row, SqlValue, storable
 from db.migration import apply_pending, pending
@@ -27,8 +27,10 @@ from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, J
                          RetryScheduled, RunEnded, RunStarted, RunStopping)
 from jobs.exceptions import ConfigurationError, DatabaseError, ExecutionerError, InternalError, MigrationError
 from jobs.recovery import recovery_text
-from jobs.models import (AttemptRecord, EventRecord, FINAL_STATUSES, JobRecord, JobStatus, Pipeline, Retention,
-                         RunRecord, RunStatus)
+from jobs.models import FINAL_STATUSES, JobStatus, Pipeline, Retention, RunStatus
+
+if TYPE_CHECKING:
+    from jobs.records import AttemptRecord, EventRecord, JobRecord, RunRecord
 
 __all__ = ["ApplicationSettings", "EventKind", "History", "NewRun", "RunJournal", "RunPlaces", "new_home_uuid"]
 
@@ -107,7 +109,7 @@ class ApplicationSettings(NamedTuple):
     retention: Retention
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class NewRun:
     """What is known of a run before its first job."""
 
@@ -291,7 +293,7 @@ class History:
     # ---- reading: runs -------------------------------------------------------------------------------------------
 
     def runs(self, application: Optional[str] = None, status: Optional[str] = None, limit: int = 20,
-             before: Optional[int] = None) -> List[RunRecord]:
+             before: Optional[int] = None) -> "List[RunRecord]":
         """A page of runs without their jobs, newest first.
 
         :param status: a ``RunStatus``
@@ -309,7 +311,7 @@ class History:
             self._database.paged(_RUN + "WHERE " + where + "run_id < ? ORDER BY run_id DESC"), values)
         return [self._run_record(row) for row in rows]
 
-    def run(self, run_id: int, with_jobs: bool = True) -> Optional[RunRecord]:
+    def run(self, run_id: int, with_jobs: bool = True) -> "Optional[RunRecord]":
         """A run with its jobs in the order of the file; None where there is none of that id."""
         row = self._database.fetchone(_RUN + "WHERE run_id = ?", (run_id,))
         if row is None:
@@ -319,12 +321,12 @@ class History:
             record.jobs = self.jobs(run_id)
         return record
 
-    def last_run(self, application: str) -> Optional[RunRecord]:
+    def last_run(self, application: str) -> "Optional[RunRecord]":
         """The newest run of an application, running or not, without its jobs."""
         found = self.runs(application, limit=1)
         return found[0] if found else None
 
-    def last_finished(self, application: str, before: Optional[int] = None) -> Optional[RunRecord]:
+    def last_finished(self, application: str, before: Optional[int] = None) -> "Optional[RunRecord]":
         """The newest run of an application that has ended, without its jobs.
 
         :param before: only runs with a smaller id
@@ -334,18 +336,18 @@ class History:
                                       (application, _NO_LIMIT if before is None else before, 1))
         return None if row is None else self._run_record(row)
 
-    def last_success(self, application: str) -> Optional[RunRecord]:
+    def last_success(self, application: str) -> "Optional[RunRecord]":
         """The newest run of an application that succeeded, without its jobs."""
         found = self.runs(application, RunStatus.SUCCESS, limit=1)
         return found[0] if found else None
 
-    def open_runs(self, application: Optional[str] = None) -> List[RunRecord]:
+    def open_runs(self, application: Optional[str] = None) -> "List[RunRecord]":
         """Every run recorded as running, oldest first, without its jobs; whether its runner lives is not known here."""
         return self.runs(application, RunStatus.RUNNING, limit=_NO_LIMIT)[::-1]
 
-    def chain(self, run_id: int) -> List[RunRecord]:
+    def chain(self, run_id: int) -> "List[RunRecord]":
         """A run and those that it resumes, newest first, without their jobs."""
-        found: List[RunRecord] = []
+        found: "List[RunRecord]" = []
         wanted: Optional[int] = run_id
         while wanted is not None and (not found or wanted < found[-1].run_id):
             record = self.run(wanted, with_jobs=False)
@@ -410,7 +412,7 @@ class History:
     # ---- reading: jobs -------------------------------------------------------------------------------------------
 
     def jobs(self, run_id: int, statuses: Sequence[str] = (), limit: Optional[int] = None,
-             after: int = -1) -> List[JobRecord]:
+             after: int = -1) -> "List[JobRecord]":
         """Jobs of a run in the order of the file, with the output of their last attempts.
 
         A job that is not final is ``RUNNING``, ``QUEUED``, ``RETRYING`` or ``PENDING``, as its attempts say.
@@ -447,9 +449,9 @@ class History:
         self._tell_why_retrying(run_id, records)
         return records
 
-    def _live_jobs(self, run_id: int, statuses: Sequence[str], limit: int, after: int) -> List[JobRecord]:
+    def _live_jobs(self, run_id: int, statuses: Sequence[str], limit: int, after: int) -> "List[JobRecord]":
         """A page of jobs of which some are not final: whether a job is on it, only its attempts tell."""
-        found: List[JobRecord] = []
+        found: "List[JobRecord]" = []
         last = self._database.fetchone("SELECT max(position) FROM jobs WHERE run_id = ?", (run_id,))
         end = -1 if last is None or last[0] is None else int(last[0])
         while len(found) < limit and after < end:
@@ -463,7 +465,7 @@ class History:
         return {row[0]: row[1] for row in self._database.fetchall(
             "SELECT status, count(*) FROM jobs WHERE run_id = ? GROUP BY status ORDER BY status", (run_id,))}
 
-    def attempts(self, run_id: int, job: Union[int, str, None] = None) -> List[AttemptRecord]:
+    def attempts(self, run_id: int, job: Union[int, str, None] = None) -> "List[AttemptRecord]":
         """The attempts of a run in the order of its jobs, each job's in order.
 
         :param job: only those of one job, named by its position or its id
@@ -511,7 +513,7 @@ class History:
     # ---- reading: events -----------------------------------------------------------------------------------------
 
     def events(self, run_id: int, kind: Optional[str] = None, after: int = 0,
-               limit: int = 1000) -> List[EventRecord]:
+               limit: int = 1000) -> "List[EventRecord]":
         """What was done to a run or noticed in it, oldest first.
 
         :param kind: only one ``EventKind``
@@ -519,7 +521,7 @@ class History:
         """
         return self._events("run_id = ? AND event_id > ?", [run_id, after], kind, "event_id", limit)
 
-    def application_events(self, application: str, kind: Optional[str] = None, limit: int = 100) -> List[EventRecord]:
+    def application_events(self, application: str, kind: Optional[str] = None, limit: int = 100) -> "List[EventRecord]":
         """What was done to an application as such (``hold``, ``release``), newest first."""
         return self._events("application = ?", [application], kind, "event_id DESC", limit)
 
@@ -532,16 +534,16 @@ class History:
             told.setdefault(job_id, {})[name] = value
         return told
 
-    def marks(self, run_id: int) -> Dict[str, EventRecord]:
+    def marks(self, run_id: int) -> "Dict[str, EventRecord]":
         """The jobs of a run that somebody marked as success, by id."""
         marks = self.events(run_id, EventKind.MARK_SUCCESS, limit=_NO_LIMIT)
         return {event.job_id: event for event in marks if event.job_id}
 
-    def holds(self, application: str) -> Dict[str, EventRecord]:
+    def holds(self, application: str) -> "Dict[str, EventRecord]":
         """The jobs of an application that are held, by id: the last ``hold`` that no ``release`` followed."""
         rows = self._database.fetchall(
             _EVENTS + "WHERE application = ? AND kind IN ('hold', 'release') ORDER BY event_id", (application,))
-        held: Dict[str, EventRecord] = {}
+        held: "Dict[str, EventRecord]" = {}
         for event in map(self._event_record, rows):
             if event.job_id is None:
                 continue
@@ -552,7 +554,7 @@ class History:
         return held
 
     def _events(self, where: str, values: List[SqlValue], kind: Optional[str], order: str,
-                limit: int) -> List[EventRecord]:
+                limit: int) -> "List[EventRecord]":
         if kind is not None:
             where += " AND kind = ?"
             values.append(kind)
@@ -567,7 +569,8 @@ class History:
         if bytes in map(type, row):
             raise self._impossible(what, name, TypeError("bytes where a text belongs"))
 
-    def _run_record(self, row: Row) -> RunRecord:
+    def _run_record(self, row: Row) -> "RunRecord":
+        from jobs.records import RunRecord
         self._require_text("run", row[0], row)
         try:
             return RunRecord(
@@ -578,7 +581,8 @@ class History:
         except (ExecutionerError, TypeError, ValueError) as error:
             raise self._impossible("run", row[0], error) from error
 
-    def _job_record(self, row: Row) -> JobRecord:
+    def _job_record(self, row: Row) -> "JobRecord":
+        from jobs.records import JobRecord
         (position, job_id, status, reason, exit_code, signal, attempts, started_at, ended_at, duration_s, cpu_s,
          max_rss_bytes, description, allow_failure, recovery, log_dir, attempt, attempt_status, attempt_started_at,
          stdout, stderr) = row
@@ -593,7 +597,8 @@ class History:
             stderr_path=None if attempt is None else _absolute(log_dir, stderr), position=position,
             description=description, allow_failure=bool(allow_failure), recovery=recovery)
 
-    def _attempt_record(self, row: Row) -> AttemptRecord:
+    def _attempt_record(self, row: Row) -> "AttemptRecord":
+        from jobs.records import AttemptRecord
         self._require_text("attempt", row[3], row)
         try:
             return AttemptRecord(
@@ -605,7 +610,8 @@ class History:
         except (TypeError, ValueError) as error:
             raise self._impossible("attempt", row[3], error) from error
 
-    def _event_record(self, row: Row) -> EventRecord:
+    def _event_record(self, row: Row) -> "EventRecord":
+        from jobs.records import EventRecord
         self._require_text("event", row[0], row)
         try:
             return EventRecord(event_id=row[0], at=row[1], kind=row[2], run_id=row[3], application=row[4] or "",
@@ -617,7 +623,7 @@ class History:
         return DatabaseError("%s: the database is damaged (%s %s: %s); restore a backup, or move it away" % (
             self.where, what, name, " ".join(str(error).split())), context={"path": self.where, "cause": "malformed"})
 
-    def _tell_why_retrying(self, run_id: int, records: Sequence[JobRecord]) -> None:
+    def _tell_why_retrying(self, run_id: int, records: "Sequence[JobRecord]") -> None:
         waiting = {record.job_id: record for record in records if record.status == JobStatus.RETRYING}
         if waiting:
             for job_id, why in self._database.fetchall(

@@ -15,7 +15,7 @@ __all__ = ["Migration", "apply_pending", "pending"]
 _NOT_ITS_FAULT = ("disk_full", "locked", "readonly", "io_error")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Migration:
     """One step of the schema: its statements by dialect; those of a dialect that is not there are translated."""
 

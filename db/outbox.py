@@ -7,7 +7,8 @@ from typing import List, NamedTuple, Optional, Sequence
 
 from db.history import History
 from db.interface import storable
-from jobs.models import RunRecord, RunStatus
+from jobs.models import RunStatus
+from jobs.records import RunRecord
 
 __all__ = ["MessageStatus", "NewMessage", "Outbox", "StoredMessage"]
 

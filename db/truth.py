@@ -19,7 +19,8 @@ from jobs.keeper.record import RecordedRun, is_keeper_alive, read_record
 from jobs.last_words import LastWords, read_last_words
 from jobs.locks import FileLock
 from jobs.masking import Masker, is_secret_name
-from jobs.models import FINAL_STATUSES, AttemptOutcome, AttemptRecord, JobRecord, JobStatus, RunRecord, RunStatus
+from jobs.models import FINAL_STATUSES, AttemptOutcome, JobStatus, RunStatus
+from jobs.records import AttemptRecord, JobRecord, RunRecord
 from jobs.outcomes import apply_skip_codes
 from jobs.outputs import read_outputs, told_by
 from jobs.orphans import end_survivors, stop_keeper

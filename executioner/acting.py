@@ -12,7 +12,7 @@ from jobs.startup import StopSignals
 
 if TYPE_CHECKING:
     from db.history import History
-    from jobs.models import RunRecord
+    from jobs.records import RunRecord
 
 __all__ = ["Actor", "BECAUSE"]
 

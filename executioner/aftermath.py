@@ -10,7 +10,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Set
 from db.history import History
 from jobs.exceptions import StorageError
 from jobs.group_ids import members_by_group
-from jobs.models import Deadline, Job, MailServer, NotificationRule, Pipeline, Retention, RunRecord
+from jobs.models import Deadline, Job, MailServer, NotificationRule, Pipeline, Retention
 
 __all__ = ["Task", "after_run", "has_something_to_say", "runbooks_of", "start", "task_of", "watched_jobs"]
 
@@ -84,7 +84,7 @@ def task_of(pipeline: Pipeline, home: str, home_source: str, database: str, comm
     return Task(pipeline, home, home_source, database, command)
 
 
-def has_something_to_say(history: History, run: RunRecord, pipeline: Pipeline) -> bool:
+def has_something_to_say(history: History, run_id: int, pipeline: Pipeline) -> bool:
     """Whether anybody is to hear of the run, or something earlier still waits: a quick look.
 
     :raises DatabaseError: where the history cannot be read
@@ -92,11 +92,14 @@ def has_something_to_say(history: History, run: RunRecord, pipeline: Pipeline) -
     from db.outbox import Outbox
     from monitoring.notifications import is_wanted
 
+    run = history.run(run_id, with_jobs=False)
+    if run is None:
+        return False
     outbox = Outbox(history)
     if is_wanted(history, run, pipeline.notifications) or outbox.waiting(pipeline.application, limit=1):
         return True
     # Runs that others closed: nobody has looked at them yet.
-    return any(other.run_id != run.run_id for other in outbox.untold_runs(pipeline.application, limit=2))
+    return any(other.run_id != run_id for other in outbox.untold_runs(pipeline.application, limit=2))
 
 
 def runbooks_of(jobs: Sequence[Job], history: History, run_id: int) -> Dict[str, str]:
@@ -214,11 +217,8 @@ def after_run(history: History, run_id: int, pipeline: Pipeline, task: Task, now
     """
     from db.destinations import is_anything_waiting
     try:
-        run = history.run(run_id, with_jobs=False)
-        if run is None:
-            return
         task.notify = bool(pipeline.notifications) and pipeline.features.get("notifications", True) \
-            and has_something_to_say(history, run, pipeline)
+            and has_something_to_say(history, run_id, pipeline)
         if may_prune and pipeline.features.get("history_retention", True):
             from executioner.retention import is_due
             task.prune = is_due(history, pipeline.application, pipeline.retention, now)

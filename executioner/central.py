@@ -8,7 +8,7 @@ from jobs.server_place import ServerPlace, parse_place
 
 if TYPE_CHECKING:
     from db.history import History
-    from jobs.models import RunRecord
+    from jobs.records import RunRecord
 
 __all__ = ["CENTRAL", "DATABASE_VARIABLE", "central_history", "central_place", "origin_fields", "waiting_lines"]
 

@@ -12,7 +12,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from jobs.models import JobRecord, RunRecord
+    from jobs.records import JobRecord, RunRecord
 
 #: The word of a job's line for each final status: small where all is well, large where somebody should look.
 _LABELS = {"SUCCESS": "ok", "FAILED": "FAIL", "TIMEOUT": "TIME", "ERROR": "ERROR", "LOST": "LOST", "SKIPPED": "skip",

@@ -13,7 +13,8 @@ from jobs.engine import RunOutcome
 from jobs.exceptions import EXIT_OK, ConfigurationError
 from jobs.graph import NOT_SELECTED, SKIPPED_BY_OPTION, Graph, suggestion
 from jobs.group_ids import in_shell, named
-from jobs.models import FAILURE_STATUSES, JobRecord, JobStatus, Pipeline, RunRecord, RunStatus
+from jobs.models import FAILURE_STATUSES, JobStatus, Pipeline, RunStatus
+from jobs.records import JobRecord, RunRecord
 from jobs.scheduler import Given
 
 __all__ = ["ResumeOptions", "plan_lines", "prepare_resume"]

@@ -10,7 +10,8 @@ from executioner.render import (count_text, counts_line, duration_or_dash, how_i
 from jobs.exceptions import StorageError
 from jobs.group_ids import in_shell
 from jobs.masking import NO_SECRETS, Masker
-from jobs.models import FAILURE_STATUSES, JobRecord, JobStatus, RunRecord, RunStatus
+from jobs.models import FAILURE_STATUSES, JobStatus, RunStatus
+from jobs.records import JobRecord, RunRecord
 from jobs.tails import read_tail, short_lines
 from jobs.terminal_text import safe_text
 

@@ -12,7 +12,8 @@ from db.truth import is_runner_alive
 from executioner.delivery import deliver_waiting
 from executioner.home import Home
 from jobs.masking import Masker
-from jobs.models import JobRecord, RunRecord, RunStatus
+from jobs.models import RunStatus
+from jobs.records import JobRecord, RunRecord
 from monitoring.deadlines import Late, Watched, deadline_at, late_jobs, next_look_s
 from monitoring.message import Facts, late_message
 from monitoring.notifications import new_message, tell_retries

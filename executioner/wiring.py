@@ -26,7 +26,7 @@ from jobs.keeper.processes import boot_id, start_time
 from jobs.last_words import LastWords, leave_last_words
 from jobs.locks import FileLock, LockHolder, acquire_application_lock, application_lock_path
 from jobs.masking import Masker
-from jobs.models import OverlapPolicy, Pipeline, RunRecord, RunStatus
+from jobs.models import OverlapPolicy, Pipeline, RunStatus
 from jobs.pools import Pools
 from jobs.ports import HoldRequest, Observer, Request, StopRequest
 from jobs.run_context import RunContext, run_environment
@@ -38,6 +38,7 @@ from jobs.times import utc_text
 if TYPE_CHECKING:
     from executioner.aftermath import Task
     from executioner.status_page import PageBeside
+    from jobs.records import RunRecord
     from monitoring.metrics import MetricsCollector
 
 __all__ = ["Runner"]
@@ -186,7 +187,7 @@ class Runner:
                     return stopped
         return None
 
-    def _settle(self, run: RunRecord) -> Optional[RunOutcome]:
+    def _settle(self, run: "RunRecord") -> Optional[RunOutcome]:
         from db.truth import settle
         caught: List[int] = []
         told: List[str] = []

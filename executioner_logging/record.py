@@ -28,7 +28,7 @@ _SHORTENED = (8192, 1024, 128)
 _encode = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Record:
     """One thing that happened, ready to be written. ``at`` is epoch seconds (UTC)."""
 

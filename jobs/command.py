@@ -24,7 +24,9 @@ _ALMOST_THE_SAME = frozenset(("echo", "kill", "printf", "pwd", "test"))
 _SHELL_WORDS_ALONE = SHELL_WORDS - _ALMOST_THE_SAME
 
 # A word: plain characters, '...' and "..." side by side. Between "..." nothing may stand that a shell looks at there.
-_WORD = re.compile(r"""(?:[A-Za-z0-9_./:,@%+=\-\u00a1-\U0010ffff]+|'[^']*'|"[^"$`\\!]*")+""")
+# What is beyond ASCII, and no control or blank there, is said by what it is not: a range up to the last character
+# takes long to compile.
+_WORD = re.compile(r"""(?:[A-Za-z0-9_./:,@%+=\-]+|[^\x00-\xa0]+|'[^']*'|"[^"$`\\!]*")+""")
 _PART = re.compile(r"""'([^']*)'|"([^"]*)"|([^'"]+)""")
 _BLANKS = re.compile(r"[ \t]+")
 _NOTHING = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:#[^\n]*)?\Z")

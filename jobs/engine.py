@@ -48,7 +48,7 @@ STORAGE_PATIENCE_STOPPED_S = 10.0
 WAITED_FOR_CAUSES = ("disk_full", "locked")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RunOutcome:
     """How a run ended, and with which exit code the command ends."""
 

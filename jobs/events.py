@@ -11,7 +11,7 @@ __all__ = ["AttemptEnded", "AttemptIntended", "AttemptStarted", "Event", "JobEnd
            "RetryScheduled", "RunEnded", "RunStarted", "RunStopping"]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RunStarted:
     """A run has its number and its rows; nothing has been started yet."""
 
@@ -24,7 +24,7 @@ class RunStarted:
     at: float
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class AttemptIntended:
     """Committed before the executor hears of the attempt: from now on it may have begun."""
 
@@ -37,7 +37,7 @@ class AttemptIntended:
     at: float
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class AttemptStarted:
     """The attempt's process exists. ``pid_start`` is its start time in clock ticks since boot."""
 
@@ -50,7 +50,7 @@ class AttemptStarted:
     at: float
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class AttemptEnded:
     """The attempt and its process tree are gone (or its survivors are named in the outcome)."""
 
@@ -62,7 +62,7 @@ class AttemptEnded:
     at: float
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class OutputsKept:
     """What a job told those that depend on it."""
 
@@ -72,7 +72,7 @@ class OutputsKept:
     at: float
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RetryScheduled:
     """The job waits for its next attempt, whose number this is."""
 
@@ -84,7 +84,7 @@ class RetryScheduled:
     at: float
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class JobEnded:
     """The job has its final status; never overwritten. Times and costs are of its last attempt, if any."""
 
@@ -103,7 +103,7 @@ class JobEnded:
     max_rss_bytes: Optional[int] = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RunStopping:
     """No new job starts from now on; ``reason`` says why (a signal, a cancel, a time limit, a failure)."""
 
@@ -111,7 +111,7 @@ class RunStopping:
     at: float
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RunEnded:
     """The run has its final status and exit code."""
 
@@ -122,7 +122,7 @@ class RunEnded:
     at: float
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Notice:
     """Something a person should be able to read later: a keeper replaced, a process that could not be ended."""
 

@@ -10,20 +10,20 @@ __all__ = ["about", "groups_of", "in_shell", "is_inside", "members_by_group", "n
 
 _Value = TypeVar("_Value")
 
-_PLAIN = re.compile(r"[A-Za-z0-9_.:/-]+\Z")
-_STEP = re.compile(r"\[[^\]]*\]|/")
+_PLAIN = r"[A-Za-z0-9_.:/-]+\Z"
+_STEP = r"\[[^\]]*\]|/"
 
 
 def groups_of(job_id: str) -> List[str]:
     """The ids that mean this job among others, the widest first."""
     if "[" not in job_id and "/" not in job_id:
         return []
-    return [job_id[:step.start()] for step in _STEP.finditer(job_id)]
+    return [job_id[:step.start()] for step in re.finditer(_STEP, job_id)]
 
 
 def is_inside(job_id: str, group: str) -> bool:
     """Whether a member of a group is a job of a configuration that the group runs, not just one of its items."""
-    return any(step.group() == "/" for step in _STEP.finditer(job_id, len(group)))
+    return any(step.group() == "/" for step in re.finditer(_STEP, job_id[len(group):]))
 
 
 def members_by_group(job_ids: Iterable[str]) -> Dict[str, List[str]]:
@@ -52,4 +52,4 @@ def about(job_id: str, said: Mapping[str, _Value]) -> Optional[_Value]:
 
 def in_shell(job_id: str) -> str:
     """The id as one types it in a shell; no id holds a single quote."""
-    return job_id if _PLAIN.match(job_id) else "'%s'" % job_id
+    return job_id if re.match(_PLAIN, job_id) else "'%s'" % job_id

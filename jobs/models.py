@@ -1,4 +1,4 @@
-"""The data models: what a file asks for, and what became of it. Each refuses impossible values.
+"""The data models: what a file asks for, and how an attempt ended. Each refuses impossible values.
 
 Times are epoch seconds (UTC), durations seconds; a name that carries one ends in ``_s`` or ``_at``.
 """
@@ -11,10 +11,9 @@ if TYPE_CHECKING:
     from jobs.server_place import ServerPlace
 
 __all__ = [
-    "AttemptOutcome", "AttemptRecord", "Check", "Dependency", "EventRecord", "FAILURE_STATUSES", "FINAL_STATUSES",
-    "Deadline", "Job", "JobRecord", "JobResult", "JobStatus", "Limits", "MailServer", "NOTIFY_ON", "NotificationRule",
-    "OverlapPolicy", "Owner", "Pipeline", "Plugin", "Retention", "RetryPolicy", "RunRecord", "RunStatus", "StopReason",
-    "UNLIMITED_BYTES", "When",
+    "AttemptOutcome", "Check", "Deadline", "Dependency", "FAILURE_STATUSES", "FINAL_STATUSES", "Job", "JobResult",
+    "JobStatus", "Limits", "MailServer", "NOTIFY_ON", "NotificationRule", "OverlapPolicy", "Owner", "Pipeline",
+    "Plugin", "Retention", "RetryPolicy", "RunStatus", "StopReason", "UNLIMITED_BYTES", "When",
 ]
 
 #: More than anything can write.
@@ -99,9 +98,9 @@ class StopReason:
     MEMORY_LIMIT = "memory_limit"
 
 
-def _require(condition: bool, what: str) -> None:
+def _require(condition: bool, what: str, *values: object) -> None:
     if not condition:
-        raise InternalError("impossible value: " + what)
+        raise InternalError("impossible value: " + what % values)
 
 
 @dataclass
@@ -112,7 +111,7 @@ class Dependency:
     when: str = When.SUCCESS
 
     def __post_init__(self) -> None:
-        _require(self.when in WHENS, "dependency when=%r" % (self.when,))
+        _require(self.when in WHENS, "dependency when=%r", self.when)
 
 
 @dataclass
@@ -148,11 +147,11 @@ class RetryPolicy:
     never_on_exit_codes: FrozenSet[int] = frozenset((126, 127))
 
     def __post_init__(self) -> None:
-        _require(self.max_retries >= 0, "max_retries=%r" % self.max_retries)
-        _require(len(self.delays_s) > 0 and min(self.delays_s) >= 0, "retry delays %r" % (self.delays_s,))
-        _require(self.backoff >= 1, "retry backoff %r" % self.backoff)
-        _require(0 <= self.jitter <= 1, "retry jitter %r" % self.jitter)
-        _require(self.max_retry_time_s >= 0, "max_retry_time %r" % self.max_retry_time_s)
+        _require(self.max_retries >= 0, "max_retries=%r", self.max_retries)
+        _require(len(self.delays_s) > 0 and min(self.delays_s) >= 0, "retry delays %r", self.delays_s)
+        _require(self.backoff >= 1, "retry backoff %r", self.backoff)
+        _require(0 <= self.jitter <= 1, "retry jitter %r", self.jitter)
+        _require(self.max_retry_time_s >= 0, "max_retry_time %r", self.max_retry_time_s)
 
     def wants_retry(self, status: str, exit_code: Optional[int]) -> bool:
         """Whether an attempt that ended so is tried again, attempts left or not."""
@@ -180,7 +179,7 @@ class Deadline:
     clock_minutes: Optional[int] = None
 
     def __post_init__(self) -> None:
-        _require((self.after_s is None) != (self.clock_minutes is None), "a deadline of %r" % (self,))
+        _require((self.after_s is None) != (self.clock_minutes is None), "a deadline of %r", self)
 
 
 #: What a notification may be about.
@@ -205,8 +204,8 @@ class NotificationRule:
     secret: str = ""
 
     def __post_init__(self) -> None:
-        _require(bool(self.on) and set(self.on) <= set(NOTIFY_ON), "notification on %r" % (self.on,))
-        _require(self.every_s >= 0, "notification every %r" % self.every_s)
+        _require(bool(self.on) and set(self.on) <= set(NOTIFY_ON), "notification on %r", self.on)
+        _require(self.every_s >= 0, "notification every %r", self.every_s)
 
 
 @dataclass(frozen=True)
@@ -230,7 +229,7 @@ class Retention:
     size_bytes: int = 10 << 30
 
     def __post_init__(self) -> None:
-        _require(self.runs >= 1 and self.age_s > 0 and self.size_bytes >= 0, "retention %r" % (self,))
+        _require(self.runs >= 1 and self.age_s > 0 and self.size_bytes >= 0, "retention %r", self)
 
 
 @dataclass(frozen=True)
@@ -248,7 +247,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         bounds = (self.cpu_seconds, self.memory_bytes, self.open_files, self.file_size_bytes, self.processes)
-        _require(all(bound is None or bound >= 0 for bound in bounds), "limits %r" % (self,))
+        _require(all(bound is None or bound >= 0 for bound in bounds), "limits %r", self)
 
 
 @dataclass(frozen=True)
@@ -323,10 +322,10 @@ class Job:
 
     def __post_init__(self) -> None:
         _require(bool(self.id), "a job without id")
-        _require(self.timeout_s > 0, "job %s: timeout %r" % (self.id, self.timeout_s))
-        _require(self.total_timeout_s is None or self.total_timeout_s > 0, "job %s: total_timeout" % self.id)
-        _require(self.stop_grace_s >= 0, "job %s: stop_grace %r" % (self.id, self.stop_grace_s))
-        _require(self.join is None or 1 <= self.join <= max(1, len(self.dependencies)), "job %s: join" % self.id)
+        _require(self.timeout_s > 0, "job %s: timeout %r", self.id, self.timeout_s)
+        _require(self.total_timeout_s is None or self.total_timeout_s > 0, "job %s: total_timeout", self.id)
+        _require(self.stop_grace_s >= 0, "job %s: stop_grace %r", self.id, self.stop_grace_s)
+        _require(self.join is None or 1 <= self.join <= max(1, len(self.dependencies)), "job %s: join", self.id)
 
     @property
     def has_questions(self) -> bool:
@@ -406,11 +405,11 @@ class Pipeline:
     def __post_init__(self) -> None:
         _require(bool(self.application), "a pipeline without application")
         _require(bool(self.jobs), "a pipeline without jobs")
-        _require(self.max_workers >= 1, "max_workers=%r" % self.max_workers)
-        _require(self.overlap in OVERLAP_POLICIES, "overlap=%r" % self.overlap)
-        _require(self.on_orphan in ORPHAN_POLICIES, "on_orphan=%r" % self.on_orphan)
-        _require(self.on_runner_death in RUNNER_DEATH_POLICIES, "on_runner_death=%r" % self.on_runner_death)
-        _require(self.run_timeout_s is None or self.run_timeout_s > 0, "run_timeout=%r" % self.run_timeout_s)
+        _require(self.max_workers >= 1, "max_workers=%r", self.max_workers)
+        _require(self.overlap in OVERLAP_POLICIES, "overlap=%r", self.overlap)
+        _require(self.on_orphan in ORPHAN_POLICIES, "on_orphan=%r", self.on_orphan)
+        _require(self.on_runner_death in RUNNER_DEATH_POLICIES, "on_runner_death=%r", self.on_runner_death)
+        _require(self.run_timeout_s is None or self.run_timeout_s > 0, "run_timeout=%r", self.run_timeout_s)
 
 
 @dataclass
@@ -434,8 +433,8 @@ class AttemptOutcome:
     is_hopeless: bool = False
 
     def __post_init__(self) -> None:
-        _require(self.status in FINAL_STATUSES, "attempt status %r" % self.status)
-        _require(self.duration_s is None or self.duration_s >= 0, "attempt duration %r" % self.duration_s)
+        _require(self.status in FINAL_STATUSES, "attempt status %r", self.status)
+        _require(self.duration_s is None or self.duration_s >= 0, "attempt duration %r", self.duration_s)
 
 
 @dataclass
@@ -453,115 +452,8 @@ class JobResult:
 
     def __post_init__(self) -> None:
         _require(bool(self.job_id), "a result without job id")
-        _require(self.status in FINAL_STATUSES or self.status in LIVE_STATUSES, "result status %r" % self.status)
+        _require(self.status in FINAL_STATUSES or self.status in LIVE_STATUSES, "result status %r", self.status)
 
     def is_success(self) -> bool:
         """The status decides, since ``success_exit_codes`` decided it."""
         return self.status == JobStatus.SUCCESS
-
-
-@dataclass
-class JobRecord:
-    """A job of a stored run, as ``show`` gives it."""
-
-    job_id: str
-    status: str
-    reason: str = ""
-    exit_code: Optional[int] = None
-    signal: Optional[str] = None
-    attempts: int = 0
-    started_at: Optional[float] = None
-    ended_at: Optional[float] = None
-    duration_s: Optional[float] = None
-    cpu_s: Optional[float] = None
-    max_rss_bytes: Optional[int] = None
-    stdout_path: Optional[str] = None
-    stderr_path: Optional[str] = None
-    #: The job's place in the file.
-    position: int = 0
-    description: str = ""
-    allow_failure: bool = False
-    #: What ``jobs.recovery`` keeps of the job; None = nothing.
-    recovery: Optional[str] = None
-
-
-@dataclass
-class AttemptRecord:
-    """An attempt of a stored run. ``status`` is ``QUEUED`` (intended), ``RUNNING`` (started) or a final one."""
-
-    position: int
-    job_id: str
-    attempt: int
-    token: str
-    status: str
-    intended_at: float
-    stdout_path: str = ""
-    stderr_path: str = ""
-    pid: Optional[int] = None
-    #: Start time of the process in clock ticks since boot.
-    pid_start: Optional[int] = None
-    started_at: Optional[float] = None
-    ended_at: Optional[float] = None
-    exit_code: Optional[int] = None
-    signal: Optional[str] = None
-    reason: str = ""
-    stop_reason: str = ""
-    duration_s: Optional[float] = None
-    cpu_s: Optional[float] = None
-    max_rss_bytes: Optional[int] = None
-    survivors: Tuple[str, ...] = ()
-
-
-@dataclass
-class EventRecord:
-    """Something that was done or noticed: by whom, and why. ``run_id`` is None where no run is meant."""
-
-    event_id: int
-    at: float
-    kind: str
-    run_id: Optional[int] = None
-    application: str = ""
-    job_id: Optional[str] = None
-    who: str = ""
-    why: str = ""
-    details: Dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class RunRecord:
-    """A stored run, as ``runs`` and ``show`` give it; ``jobs`` is empty where only the run was asked for."""
-
-    run_id: int
-    application: str
-    status: str
-    exit_code: Optional[int] = None
-    config_path: str = ""
-    started_at: Optional[float] = None
-    ended_at: Optional[float] = None
-    reason: str = ""
-    run_uuid: str = ""
-    parent_run_id: Optional[int] = None
-    config_hash: str = ""
-    jobs: List[JobRecord] = field(default_factory=list)
-    job_count: int = 0
-    #: The options it was started with, as the command line wrote them.
-    options: Dict[str, Any] = field(default_factory=dict)
-    host: str = ""
-    user: str = ""
-    #: The runner: boot id, pid and start time in clock ticks since boot name a process; the pid alone never does.
-    boot_id: str = ""
-    runner_pid: Optional[int] = None
-    runner_start: Optional[int] = None
-    #: Where the keeper's record of the run and the run's job output lie.
-    record_path: str = ""
-    log_dir: str = ""
-
-    def __post_init__(self) -> None:
-        _require(self.status in RUN_STATUSES, "run status %r" % self.status)
-
-    @property
-    def duration_s(self) -> Optional[float]:
-        """Seconds from start to end; None while it runs."""
-        if self.started_at is None or self.ended_at is None:
-            return None
-        return max(0.0, self.ended_at - self.started_at)

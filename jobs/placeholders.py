@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, Optional, Tupl
 if TYPE_CHECKING:
     from typing import Match
 
-__all__ = ["PLACEHOLDER", "Lookup", "expand_command", "expand_text", "expand_values", "placeholders",
+__all__ = ["Lookup", "expand_command", "expand_text", "expand_values", "placeholders",
            "texts_of"]
 
 #: The names that are ours, as against variables of the environment (which have no dot; ``item`` is ours as well).
-PLACEHOLDER = re.compile(r"\$\{(params\.[A-Za-z_][A-Za-z0-9_]*|item(?:\.[A-Za-z_][A-Za-z0-9_]*)?"
-                         r"|jobs\.[^{}$]+\.outputs\.[A-Za-z_][A-Za-z0-9_]*)\}")
+_PLACEHOLDER = (r"\$\{(params\.[A-Za-z_][A-Za-z0-9_]*|item(?:\.[A-Za-z_][A-Za-z0-9_]*)?"
+                r"|jobs\.[^{}$]+\.outputs\.[A-Za-z_][A-Za-z0-9_]*)\}")
 #: A here-document, with the word that ends it.
-_HERE = re.compile(r"(?<!<)<<(?!<)-?[ \t]*('[^'\n]+'|\"[^\"\n]+\"|\\?[A-Za-z0-9_.!@%+-]+)")
+_HERE = r"(?<!<)<<(?!<)-?[ \t]*('[^'\n]+'|\"[^\"\n]+\"|\\?[A-Za-z0-9_.!@%+-]+)"
 #: Gives the value of a placeholder's name, None where it is not to be replaced (now).
 Lookup = Callable[[str], Optional[str]]
 
@@ -27,7 +27,7 @@ _Command = Union[str, Tuple[str, ...]]
 
 def placeholders(text: str) -> List[str]:
     """The names of all placeholders of a text, in order."""
-    return [match.group(1) for match in PLACEHOLDER.finditer(text)] if "${" in text else []
+    return [match.group(1) for match in re.finditer(_PLACEHOLDER, text)] if "${" in text else []
 
 
 def expand_text(text: str, lookup: Lookup) -> str:
@@ -39,7 +39,7 @@ def expand_text(text: str, lookup: Lookup) -> str:
         found = lookup(match.group(1))
         return match.group(0) if found is None else found
 
-    return PLACEHOLDER.sub(value, text)
+    return re.sub(_PLACEHOLDER, value, text)
 
 
 def texts_of(value: object) -> Iterator[str]:
@@ -85,7 +85,7 @@ def expand_command(command: _Command, lookup: Lookup, variable_prefix: str,
     variables: Dict[str, str] = {}
     end = 0
     quoting = _Quoting(command)
-    for match in PLACEHOLDER.finditer(command):
+    for match in re.finditer(_PLACEHOLDER, command):
         value = lookup(match.group(1))
         if value is None:
             continue
@@ -165,7 +165,7 @@ class _Quoting:
             end = self._text.find("\n", self._index)
             self._index = len(self._text) if end < 0 else end
         elif character == "<":
-            found = _HERE.match(self._text, self._index - 1)
+            found = re.compile(_HERE).match(self._text, self._index - 1)
             if found is not None:
                 word = found.group(1)
                 self._announced.append((word.strip("\\'\""), word[0] in "\\'\""))

@@ -20,7 +20,7 @@ class Clock(Protocol):
         """Epoch seconds (UTC)."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class AttemptStart:
     """One attempt that the executor is to start as soon as a slot is free, in the order given."""
 
@@ -39,7 +39,7 @@ class AttemptStart:
     decides_alone: bool = True
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Started:
     """The executor has started the attempt."""
 
@@ -49,7 +49,7 @@ class Started:
     at: float
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Ended:
     """The attempt is over. ``halted``: the executor starts nothing more from its queue until ``proceed``."""
 
@@ -58,14 +58,14 @@ class Ended:
     halted: bool = False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Withdrawn:
     """The attempt was taken back from the queue; it has not begun and never will."""
 
     token: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ExecutorNotice:
     """Something worth a line in the log that is no attempt's result."""
 
@@ -77,7 +77,7 @@ class ExecutorNotice:
 ExecutorEvent = Union[Started, Ended, Withdrawn, ExecutorNotice]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class StopRequest:
     """Somebody wants the run to stop; a second one means: at once."""
 
@@ -87,7 +87,7 @@ class StopRequest:
     reason: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class HoldRequest:
     """From now on these jobs of the application, and no others, are held: job id to who and why."""
 

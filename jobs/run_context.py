@@ -10,7 +10,7 @@ __all__ = ["RunContext", "attempt_token", "attempt_variables", "position_and_att
            "run_variables"]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RunContext:
     """One run of a pipeline."""
 

@@ -4,7 +4,7 @@ Times are ISO 8601 in UTC, durations seconds; what is not known is null.
 """
 from typing import Dict, Optional
 
-from jobs.models import JobRecord, RunRecord
+from jobs.records import JobRecord, RunRecord
 from jobs.times import utc_text
 
 __all__ = ["job_fields", "rounded", "run_fields", "utc_or_none"]

@@ -5,7 +5,7 @@ from typing import Match
 __all__ = ["safe_text"]
 
 # C0 but tab and newline, DEL, C1, and what turns the direction of writing.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNSAFE = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 
 
 def safe_text(text: str) -> str:
@@ -13,7 +13,7 @@ def safe_text(text: str) -> str:
 
     Newlines and tabs stay. Nothing in the result can move the cursor, change colours or reorder what is read.
     """
-    return _UNSAFE.sub(_shown, text)
+    return re.sub(_UNSAFE, _shown, text)
 
 
 def _shown(match: Match[str]) -> str:

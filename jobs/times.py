@@ -6,7 +6,8 @@ from typing import Optional
 __all__ = ["duration_text", "parse_duration", "utc_text"]
 
 _UNITS_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-_DURATION = re.compile(
+#: Compiled where it is used, as few runs do.
+_DURATION = (
     r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?\Z")
 
 
@@ -20,7 +21,7 @@ def utc_text(epoch_s: float) -> str:
 def parse_duration(text: str) -> Optional[float]:
     """Seconds of ``90``, ``90s``, ``15m``, ``1h30m`` or ``2d``; None where the text is no duration."""
     text = text.strip()
-    match = _DURATION.match(text)
+    match = re.match(_DURATION, text)
     if not text or match is None:
         return None
     return sum(float(part) * unit for part, unit in zip(match.groups(), _UNITS_S.values()) if part)

@@ -6,7 +6,8 @@ what it waits for has ended. Where nothing is known of a job it counts as nothin
 import time
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from jobs.models import FINAL_STATUSES, JobRecord, JobStatus
+from jobs.models import FINAL_STATUSES, JobStatus
+from jobs.records import JobRecord
 from jobs.times import duration_text, utc_text
 
 __all__ = ["Estimate", "Late", "Watched", "deadline_at", "expected_ends", "late_jobs", "next_look_s"]

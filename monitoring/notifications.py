@@ -10,7 +10,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from db.history import EventKind, History
 from db.outbox import NewMessage, Outbox
-from jobs.models import FAILURE_STATUSES, JobStatus, NotificationRule, RunRecord, RunStatus
+from jobs.models import FAILURE_STATUSES, JobStatus, NotificationRule, RunStatus
+from jobs.records import RunRecord
 from monitoring.message import Facts, Message, failed_jobs, retry_message, run_message
 
 __all__ = ["decide_about", "destination_shown", "events_of", "is_wanted", "new_message", "previous_result",

@@ -11,7 +11,7 @@ from jobs.exceptions import EXIT_FAILED, EXIT_OK, InternalError, StorageError
 if TYPE_CHECKING:
     from db.history import History
     from jobs.masking import Masker
-    from jobs.models import AttemptRecord
+    from jobs.records import AttemptRecord
 
 __all__ = ["SPEC", "execute"]
 

@@ -21,7 +21,8 @@ def execute(arguments: Arguments, console: Console) -> int:
     from executioner.render import (duration_or_dash, json_text, job_fields, one_line, run_fields, running_lines, table,
                                     time_text)
     from db.truth import true_jobs, true_run
-    from jobs.models import JobRecord, RunRecord, RunStatus
+    from jobs.models import RunStatus
+    from jobs.records import JobRecord, RunRecord
 
     home, history = open_history(arguments, console)
     running: List[RunRecord] = []

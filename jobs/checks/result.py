@@ -12,7 +12,7 @@ UP_TO_DATE = "inputs and products"
 PRODUCTS = "its products"
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class CheckContext:
     """Where a check runs: the job's folder and its variables, and after the job what its attempt wrote."""
 

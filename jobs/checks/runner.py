@@ -33,7 +33,7 @@ _LONGER_S = 10.0
 _THREADS = 4
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Checked:
     """All checks of a ticket are answered."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from executioner.render import (count_text, counts_line, how_it_ended, job_fields, json_lines, run_fields,
                                 run_json_lines, table, time_text)
-from jobs.models import JobRecord, RunRecord
+from jobs.records import JobRecord, RunRecord
 
 
 @pytest.mark.parametrize("status, reason, exit_code, attempts, duration_s, expected", [

@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterator, List, Optional
 
 import pytest
 
-from jobs.models import JobRecord
+from jobs.records import JobRecord
 from monitoring.deadlines import Watched, deadline_at, expected_ends, late_jobs, next_look_s
 
 DEADLINE = 2000.0

@@ -9,7 +9,8 @@ from db.outbox import MessageStatus, Outbox
 from db_samples import ended, intended, job_ended, new_run, pipeline, places, started, whole_job
 from jobs.events import RunEnded
 from jobs.masking import Masker
-from jobs.models import JobStatus, MailServer, NotificationRule, RunRecord, RunStatus
+from jobs.models import JobStatus, MailServer, NotificationRule, RunStatus
+from jobs.records import RunRecord
 from monitoring.courier import GIVE_UP_AFTER_S, Courier
 from monitoring.message import Facts
 from monitoring.notifications import decide_about, destination_shown, is_wanted, route_of
