@@ -30,7 +30,7 @@ DATA: Dict[str, List[str]] = {
         "static/page_compare.js", "static/page_run.js", "static/page_runs.js", "static/report.js", "static/status.js",
         "static/theme.js", "static/timeline.js", "static/virtual.js", "static/widgets.js"],
     "db": ["migrations/oracle/0001_history.sql", "migrations/oracle/0002_upkeep.sql",
-           "migrations/oracle/0003_central.sql"],
+           "migrations/oracle/0003_central.sql", "migrations/oracle/0004_waits.sql"],
 }
 
 

@@ -56,8 +56,8 @@ _MORE_OF_RUN: Dict[str, Document] = dict(
     reason=_TEXT, parent_run_id=_or_null(_INTEGER), job_count=_INTEGER, host=_TEXT, user=_TEXT, run_uuid=_TEXT,
     config_hash=_TEXT, options=_OPEN)
 _BY = _or_null(_object(who=_TEXT, why=_TEXT))
-_MORE_OF_JOB: Dict[str, Document] = dict(position=_INTEGER, description=_TEXT, allow_failure=_FLAG, held=_BY,
-                                         marked=_BY)
+_MORE_OF_JOB: Dict[str, Document] = dict(position=_INTEGER, description=_TEXT, allow_failure=_FLAG,
+                                         waited=_or_null(_NUMBER), held=_BY, marked=_BY)
 _SIDE = _or_null(_object(status=_TEXT, reason=_TEXT, exit_code=_or_null(_INTEGER), attempts=_INTEGER,
                          duration=_or_null(_NUMBER), cpu_seconds=_or_null(_NUMBER), max_rss=_or_null(_INTEGER)))
 _NEXT = _or_null(_INTEGER)
@@ -87,10 +87,11 @@ SCHEMAS: Dict[str, Document] = {
     "Job": _object(**dict(_JOB_FIELDS, **_MORE_OF_JOB)),
     "Jobs": _object(jobs=_list(_ref("Job")), next=_NEXT),
     "Attempt": _object(
-        job_id=_TEXT, position=_INTEGER, attempt=_INTEGER, status=_TEXT, intended=_or_null(_TIME),
-        started=_or_null(_TIME), ended=_or_null(_TIME), duration=_or_null(_NUMBER), exit_code=_or_null(_INTEGER),
-        signal=_or_null(_TEXT), reason=_TEXT, stop_reason=_TEXT, cpu_seconds=_or_null(_NUMBER),
-        max_rss=_or_null(_INTEGER), pid=_or_null(_INTEGER), survivors=_list(_TEXT)),
+        job_id=_TEXT, position=_INTEGER, attempt=_INTEGER, status=_TEXT, ready=_or_null(_TIME),
+        intended=_or_null(_TIME), waited=_or_null(_NUMBER), started=_or_null(_TIME), ended=_or_null(_TIME),
+        duration=_or_null(_NUMBER), exit_code=_or_null(_INTEGER), signal=_or_null(_TEXT), reason=_TEXT,
+        stop_reason=_TEXT, cpu_seconds=_or_null(_NUMBER), max_rss=_or_null(_INTEGER), pid=_or_null(_INTEGER),
+        survivors=_list(_TEXT)),
     "JobWithTries": _object(tries=_list(_ref("Attempt")), **dict(_JOB_FIELDS, **_MORE_OF_JOB)),
     "Attempts": _object(attempts=_list(_ref("Attempt")), next=_NEXT),
     "Graph": _object(run_id=_INTEGER, dependencies={"type": "object", "additionalProperties": _list(

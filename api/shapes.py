@@ -28,6 +28,7 @@ def job_document(job: JobRecord, held: Optional[EventRecord] = None, mark: Optio
     """A job of a run."""
     document = job_fields(job)
     document.update(position=job.position, description=job.description, allow_failure=job.allow_failure,
+                    waited=rounded(job.waited_s),
                     held=None if held is None else {"who": held.who, "why": held.why},
                     marked=None if mark is None else {"who": mark.who, "why": mark.why})
     return document
@@ -37,7 +38,8 @@ def attempt_document(attempt: AttemptRecord) -> Dict[str, object]:
     """An attempt of a job."""
     survivors: List[str] = list(attempt.survivors)
     return {"job_id": attempt.job_id, "position": attempt.position, "attempt": attempt.attempt,
-            "status": attempt.status, "intended": utc_or_none(attempt.intended_at),
+            "status": attempt.status, "ready": utc_or_none(attempt.ready_at),
+            "intended": utc_or_none(attempt.intended_at), "waited": rounded(attempt.waited_s),
             "started": utc_or_none(attempt.started_at), "ended": utc_or_none(attempt.ended_at),
             "duration": rounded(attempt.duration_s), "exit_code": attempt.exit_code, "signal": attempt.signal,
             "reason": attempt.reason, "stop_reason": attempt.stop_reason, "cpu_seconds": rounded(attempt.cpu_s),

@@ -33,7 +33,7 @@ _PARTS: Tuple[Tuple[str, Tuple[str, ...]], ...] = (
               "exit_code", "signal", "started_at", "ended_at", "duration_s", "cpu_s", "max_rss_bytes")),
     ("attempts", ("position", "attempt", "token", "status", "intended_at", "stdout_path", "stderr_path", "pid",
                   "pid_start", "started_at", "ended_at", "exit_code", "signal", "reason", "stop_reason", "duration_s",
-                  "cpu_s", "max_rss_bytes", "survivors")),
+                  "cpu_s", "max_rss_bytes", "survivors", "ready_at")),
     ("outputs", ("position", "name", "value")))
 
 

@@ -48,17 +48,17 @@ _RUN = ("SELECT run_id, application, status, exit_code, config_path, started_at,
 #: A row for each attempt, so a job of several comes several times, the last one last.
 _JOBS = ("SELECT j.position, j.job_id, j.status, j.reason, j.exit_code, j.signal, j.attempts, j.started_at, "
          "j.ended_at, j.duration_s, j.cpu_s, j.max_rss_bytes, j.description, j.allow_failure, j.recovery, r.log_dir, "
-         "a.attempt, a.status, a.started_at, a.stdout_path, a.stderr_path "
+         "a.attempt, a.status, a.started_at, a.stdout_path, a.stderr_path, a.ready_at "
          "FROM runs r JOIN jobs j ON j.run_id = r.run_id "
          "LEFT JOIN attempts a ON a.run_id = j.run_id AND a.position = j.position WHERE r.run_id = ? ")
 _ATTEMPTS = ("SELECT a.position, j.job_id, a.attempt, a.token, a.status, a.intended_at, a.stdout_path, a.stderr_path, "
              "a.pid, a.pid_start, a.started_at, a.ended_at, a.exit_code, a.signal, a.reason, a.stop_reason, "
-             "a.duration_s, a.cpu_s, a.max_rss_bytes, a.survivors, r.log_dir "
+             "a.duration_s, a.cpu_s, a.max_rss_bytes, a.survivors, r.log_dir, a.ready_at "
              "FROM runs r JOIN jobs j ON j.run_id = r.run_id "
              "JOIN attempts a ON a.run_id = j.run_id AND a.position = j.position WHERE r.run_id = ? ")
 _EVENTS = "SELECT event_id, at, kind, run_id, application, job_id, who, why, details FROM events "
-_INTEND = ("INSERT INTO attempts (run_id, position, attempt, token, status, intended_at, stdout_path, stderr_path) "
-           "VALUES (?, ?, ?, ?, 'QUEUED', ?, ?, ?)")
+_INTEND = ("INSERT INTO attempts (run_id, position, attempt, token, status, intended_at, stdout_path, stderr_path, "
+           "ready_at) VALUES (?, ?, ?, ?, 'QUEUED', ?, ?, ?, ?)")
 _START_ATTEMPT = ("UPDATE attempts SET status = 'RUNNING', pid = ?, pid_start = ?, started_at = ? "
                   "WHERE run_id = ? AND position = ? AND attempt = ? AND token = ? AND status = 'QUEUED'")
 _END_ATTEMPT = ("UPDATE attempts SET status = ?, exit_code = ?, signal = ?, reason = ?, stop_reason = ?, "
@@ -444,6 +444,9 @@ class History:
         rows = self._database.fetchall(query + "ORDER BY j.position, a.attempt", values)
         last = {row[0]: row for row in rows}
         records = [self._job_record(row) for row in last.values()]
+        waits = _waits(rows)
+        for record in records:
+            record.waited_s = waits.get(record.position)
         if statuses:
             records = [record for record in records if record.status in statuses]
         self._tell_why_retrying(run_id, records)
@@ -585,7 +588,7 @@ class History:
         from jobs.records import JobRecord
         (position, job_id, status, reason, exit_code, signal, attempts, started_at, ended_at, duration_s, cpu_s,
          max_rss_bytes, description, allow_failure, recovery, log_dir, attempt, attempt_status, attempt_started_at,
-         stdout, stderr) = row
+         stdout, stderr, _) = row
         self._require_text("job", position, row)
         if status == JobStatus.PENDING and attempt is not None:
             status = attempt_status if attempt_status in (JobStatus.QUEUED, JobStatus.RUNNING) else JobStatus.RETRYING
@@ -606,7 +609,7 @@ class History:
                 stdout_path=_absolute(row[20], row[6]), stderr_path=_absolute(row[20], row[7]), pid=row[8],
                 pid_start=row[9], started_at=row[10], ended_at=row[11], exit_code=row[12], signal=row[13],
                 reason=row[14] or "", stop_reason=row[15] or "", duration_s=row[16], cpu_s=row[17],
-                max_rss_bytes=row[18], survivors=tuple(json.loads(row[19])) if row[19] else ())
+                max_rss_bytes=row[18], survivors=tuple(json.loads(row[19])) if row[19] else (), ready_at=row[21])
         except (TypeError, ValueError) as error:
             raise self._impossible("attempt", row[3], error) from error
 
@@ -731,7 +734,7 @@ class _Rows:
             self.jobs.append(_job_values(self.run_id, event))
         elif isinstance(event, AttemptIntended):
             self.intended.append((self.run_id, event.position, event.attempt, event.token, event.at,
-                                  self._inside(event.stdout_path), self._inside(event.stderr_path)))
+                                  self._inside(event.stdout_path), self._inside(event.stderr_path), event.ready_at))
         elif isinstance(event, AttemptStarted):
             self.started[event.token] = event
         elif isinstance(event, OutputsKept):
@@ -788,6 +791,16 @@ def _job_values(run_id: int, event: JobEnded) -> Tuple[SqlValue, ...]:
     return (event.status, storable(event.reason), event.attempts, storable(event.exit_code), event.signal,
             event.started_at, event.at, event.duration_s, event.cpu_s, storable(event.max_rss_bytes),
             run_id, event.position)
+
+
+def _waits(rows: Sequence[Row]) -> Dict[int, float]:
+    """Seconds that the attempts of jobs waited for their turns, by position, of rows of ``_JOBS``."""
+    waits: Dict[int, float] = {}
+    for row in rows:
+        position, started_at, ready_at = row[0], row[18], row[21]
+        if started_at is not None and ready_at is not None:
+            waits[position] = waits.get(position, 0.0) + max(0.0, started_at - ready_at)
+    return waits
 
 
 def _absolute(folder: str, path: str) -> str:

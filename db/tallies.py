@@ -19,11 +19,15 @@ _JOBS = ("SELECT status, count(*), sum(attempts), sum(cpu_s) FROM jobs WHERE run
          "AND (attempts > 0 OR status <> 'SUCCESS') GROUP BY status")
 _SECONDS = ("SELECT bucket, count(*), sum(duration_s) FROM (SELECT %s AS bucket, duration_s FROM jobs WHERE run_id = ? "
             "AND attempts > 0 AND duration_s IS NOT NULL) found GROUP BY bucket" % _BUCKET)
+#: Of each attempt that began, how long it had waited for its turn.
+_WAITS = ("SELECT %s AS bucket, count(*), sum(duration_s) FROM (SELECT CASE WHEN started_at > ready_at "
+          "THEN started_at - ready_at ELSE 0.0 END AS duration_s FROM attempts WHERE run_id = ? "
+          "AND started_at IS NOT NULL AND ready_at IS NOT NULL) found GROUP BY bucket" % _BUCKET)
 
 
 class Tally(NamedTuple):
-    """One total: ``name`` is ``runs``, ``jobs`` (label: the status), ``attempts``, ``cpu_seconds``, ``run_seconds``,
-    ``job_seconds``, or ``run_bucket`` and ``job_bucket`` (label: the upper bound, not cumulative)."""
+    """One total: ``name`` is ``runs``, ``jobs`` (label: the status), ``attempts``, ``cpu_seconds``; ``run_seconds``,
+    ``job_seconds``, ``wait_seconds``, or ``run_bucket`` and so on (label: the upper bound, not cumulative)."""
 
     application: str
     name: str
@@ -46,11 +50,12 @@ def count_run(database: DatabaseInterface, run_id: int, status: str, ended_at: f
         cpu_s += seconds or 0.0
     added["attempts", ""] = attempts
     added["cpu_seconds", ""] = cpu_s
-    total_s = 0.0
-    for bucket, count, seconds in database.fetchall(_SECONDS, (run_id,)):
-        added["job_bucket", bucket] = float(count)
-        total_s += seconds
-    added["job_seconds", ""] = total_s
+    for what, query in (("job", _SECONDS), ("wait", _WAITS)):
+        total_s = 0.0
+        for bucket, count, seconds in database.fetchall(query, (run_id,)):
+            added[what + "_bucket", bucket] = float(count)
+            total_s += seconds
+        added[what + "_seconds", ""] = total_s
     for (name, label), value in added.items():
         if not database.execute("UPDATE tallies SET value = value + ? WHERE application = ? AND name = ? AND label = ?",
                                 (value, application, name, label)):

@@ -151,10 +151,11 @@ def show_lines(run: "RunRecord", jobs: "Sequence[JobRecord]") -> List[str]:
         lines.append("  output   " + run.log_dir)
     lines.append("  jobs     " + (counts_line(_counted(jobs)) or "none"))
     lines.append("")
-    return lines + table(("JOB", "STATUS", "TRIES", "STARTED", "DURATION", "CPU", "MEMORY", "REASON"), [
-        (job.job_id, job.status, str(job.attempts), time_text(job.started_at), duration_or_dash(job.duration_s),
-         duration_or_dash(job.cpu_s), _memory_text(job.max_rss_bytes), one_line(job.reason)) for job in jobs],
-        right=(2, 4, 5, 6))
+    return lines + table(("JOB", "STATUS", "TRIES", "WAITED", "STARTED", "DURATION", "CPU", "MEMORY", "REASON"), [
+        (job.job_id, job.status, str(job.attempts), duration_or_dash(job.waited_s), time_text(job.started_at),
+         duration_or_dash(job.duration_s), duration_or_dash(job.cpu_s), _memory_text(job.max_rss_bytes),
+         one_line(job.reason)) for job in jobs],
+        right=(2, 3, 5, 6, 7))
 
 
 def running_lines(run: "RunRecord", jobs: "Sequence[JobRecord]") -> List[str]:

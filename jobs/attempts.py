@@ -46,10 +46,11 @@ class AttemptMaker:
         """The attempt's name."""
         return attempt_token(self._run, position, attempt)
 
-    def intent(self, position: int, attempt: int, at: float) -> AttemptIntended:
+    def intent(self, position: int, attempt: int, at: float, ready_at: float) -> AttemptIntended:
         """That the attempt is about to be handed over."""
         return AttemptIntended(position, self._pipeline.jobs[position].id, attempt, self.token(position, attempt),
-                               self._path(position, attempt, "out"), self._path(position, attempt, "err"), at)
+                               self._path(position, attempt, "out"), self._path(position, attempt, "err"), at,
+                               ready_at)
 
     def start(self, position: int, attempt: int, limit_s: float, limit_reason: str) -> AttemptStart:
         """What the executor gets.

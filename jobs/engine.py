@@ -134,6 +134,7 @@ class Engine:
 
     def _turn(self, happened: Sequence[ExecutorEvent]) -> None:
         now = self._clock.monotonic()
+        self._scheduler.at(now)
         for event in happened:
             self._absorb(event, now)
         # This takes the wake-ups of the checks as well: an answer that comes after it wakes the next wait.
@@ -441,7 +442,9 @@ class Engine:
         if self._withdrawn.pop(position, None) is not None:
             return
         attempt = self._scheduler.attempts[position] + 1
-        self._unsaved.append(self._attempts.intent(position, attempt, self._clock.wall()))
+        at = self._clock.wall()
+        waited_s = max(0.0, self._clock.monotonic() - self._scheduler.ready_since[position])
+        self._unsaved.append(self._attempts.intent(position, attempt, at, at - waited_s))
 
     def _note(self, level: str, position: int, message: str) -> None:
         job_id = self._id(position)

@@ -35,6 +35,8 @@ class AttemptIntended:
     stdout_path: str
     stderr_path: str
     at: float
+    #: When nothing was left to be waited for but its turn: dependencies were settled, or the wait for a retry was over.
+    ready_at: Optional[float] = None
 
 
 @dataclass(eq=False, repr=False)

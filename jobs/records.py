@@ -34,6 +34,8 @@ class JobRecord:
     allow_failure: bool = False
     #: What ``jobs.recovery`` keeps of the job; None = nothing.
     recovery: Optional[str] = None
+    #: Seconds that its attempts waited for their turns, once they were ready; None where that was not recorded.
+    waited_s: Optional[float] = None
 
 
 @dataclass
@@ -61,6 +63,15 @@ class AttemptRecord:
     cpu_s: Optional[float] = None
     max_rss_bytes: Optional[int] = None
     survivors: Tuple[str, ...] = ()
+    #: When nothing was left to be waited for but its turn; None where that was not recorded.
+    ready_at: Optional[float] = None
+
+    @property
+    def waited_s(self) -> Optional[float]:
+        """Seconds from being ready to its start; None where one of them is not known."""
+        if self.ready_at is None or self.started_at is None:
+            return None
+        return max(0.0, self.started_at - self.ready_at)
 
 
 @dataclass

@@ -142,6 +142,9 @@ class Scheduler:
         self.run_timeout_s = run_timeout_s
         self.run_deadline: Optional[float] = None
         self.state = bytearray(count)
+        #: Monotonic times at which jobs became ready: what they need was settled, or the wait for a retry was over.
+        self.ready_since = [0.0] * count
+        self._now = 0.0
         self.status: List[Optional[str]] = [None] * count
         self.attempts: List[int] = [0] * count
         self.counts: Dict[str, int] = {}
@@ -186,8 +189,13 @@ class Scheduler:
 
     # ---- events in -----------------------------------------------------------------------------------------------
 
+    def at(self, now: float) -> None:
+        """What comes next happens at this monotonic time."""
+        self._now = now
+
     def begin(self, now: float) -> None:
         """Start the run: decide the given jobs, queue what waits for nothing."""
+        self._now = now
         if self.run_timeout_s is not None:
             self.run_deadline = now + self.run_timeout_s
         for position, given in sorted(self._given.items()):
@@ -251,7 +259,9 @@ class Scheduler:
     def expire(self, now: float) -> None:
         """Let the timers that are due go off."""
         while self._timers and self._timers[0][0] <= now:
-            self._handle(heapq.heappop(self._timers)[1], DUE)
+            self._now, position = heapq.heappop(self._timers)
+            self._handle(position, DUE)
+        self._now = now
         if self.run_deadline is not None and now >= self.run_deadline and self._mode != AFTER_STOP and self.unfinished:
             assert self.run_timeout_s is not None
             self.stop(StopReason.RUN_TIMEOUT, "the run passed its run_timeout of %g s" % self.run_timeout_s)
@@ -406,6 +416,10 @@ class Scheduler:
 
     def _handle(self, position: int, event: int, *details: object) -> None:
         TABLE[self.state[position]][event](self, position, *details)
+
+    def _become_ready(self, position: int) -> None:
+        self.ready_since[position] = self._now
+        self._queue(position)
 
     def _queue(self, position: int) -> None:
         if self._may_start(position):
@@ -658,7 +672,7 @@ def _bug(state: int, event: int) -> Callable[..., None]:
 
 _S = Scheduler
 _CELLS = {
-    (PENDING, MET): _S._queue,
+    (PENDING, MET): _S._become_ready,
     (PENDING, UNMET): _S._judge_unmet,
     (PENDING, STOP): _S._cancel,
     (QUEUED, TAKE): _S._take,
@@ -675,7 +689,7 @@ _CELLS = {
     (RUNNING, STOP): _S._ignore,            # the engine stops it; its end comes
     (POSTCHECK, CHECKED): _S._postchecked,
     (POSTCHECK, STOP): _S._ignore,          # its process is gone; the check decides
-    (RETRYING, DUE): _S._queue,
+    (RETRYING, DUE): _S._become_ready,
     (RETRYING, STOP): _S._cancel,
     (FINAL, CHECKED): _S._ignore,           # a check that a stop overtook
     (FINAL, UNNEEDED): _S._ignore,          # the same of a condition

@@ -64,6 +64,9 @@ def _totals(history: History, shown: Set[str]) -> List[Family]:
     sent = counter("executioner_notifications_total", "Notifications, by what became of them.")
     run_seconds = histogram("executioner_run_duration_seconds", "How long runs took.")
     job_seconds = histogram("executioner_job_duration_seconds", "How long jobs took, all attempts and waits together.")
+    waits = histogram("executioner_job_wait_seconds", "How long each attempt waited for its turn once it was ready: "
+                                                      "for a slot, a pool, its checks, a hold.")
+    by_size = {"run": run_seconds, "job": job_seconds, "wait": waits}
     by_label = {"runs": runs, "jobs": jobs, "notifications": sent}
     plain = {"attempts": attempts, "cpu_seconds": cpu}
     buckets: Dict[Tuple[str, str], Dict[str, float]] = {}
@@ -81,9 +84,8 @@ def _totals(history: History, shown: Set[str]) -> List[Family]:
         elif tally.name.endswith("_seconds"):
             sums[tally.application, tally.name[:-len("_seconds")]] = tally.value
     for (application, what), counts in sorted(buckets.items()):
-        add_histogram(run_seconds if what == "run" else job_seconds, _application(application), _BOUNDS, counts,
-                      sums.get((application, what), 0.0))
-    return [runs, jobs, attempts, cpu, sent, run_seconds, job_seconds]
+        add_histogram(by_size[what], _application(application), _BOUNDS, counts, sums.get((application, what), 0.0))
+    return [runs, jobs, attempts, cpu, sent, run_seconds, job_seconds, waits]
 
 
 def _last_runs(settings: List[ApplicationSettings], figures: List[ApplicationFigures]) -> List[Family]:

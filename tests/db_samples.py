@@ -37,7 +37,7 @@ def intended(run_id: int, position: int, attempt: int = 1, at: float = 1010.0) -
     """The attempt is about to be handed over."""
     name = "/logs/nightly/%d/job%d.%d" % (run_id, position, attempt)
     return AttemptIntended(position, "job%d" % position, attempt, token(run_id, position, attempt), name + ".out",
-                           name + ".err", at)
+                           name + ".err", at, at - 4.0)
 
 
 def started(run_id: int, position: int, attempt: int = 1, at: float = 1011.0) -> AttemptStarted:

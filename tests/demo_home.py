@@ -107,7 +107,8 @@ def record_run(history: History, home: str, application: str, shape: Shape, star
             _write(base + ".out", "".join("%s row batch %d written\n" % (time.strftime(
                 "%H:%M:%S", time.gmtime(begin + took * step / 40)), step) for step in range(40)))
             _write(base + ".err", STDERR if code else "")
-            events.append((begin, AttemptIntended(position, name, attempt, token, base + ".out", base + ".err", begin)))
+            events.append((begin, AttemptIntended(position, name, attempt, token, base + ".out", base + ".err", begin,
+                                                  ready)))
             events.append((begin, AttemptStarted(position, name, attempt, token, 4000 + position, 1, begin)))
             outcome = AttemptOutcome(status, code, None, "exit code %d" % code, "", begin, begin + took, took,
                                      took * source.uniform(0.3, 0.95), int(source.uniform(20, 900) * (1 << 20)))
@@ -115,7 +116,8 @@ def record_run(history: History, home: str, application: str, shape: Shape, star
             if not is_last:
                 events.append((begin + took, RetryScheduled(position, name, attempt + 1, usual_s * 0.2, "exit code 1",
                                                             begin + took)))
-                begin += took + usual_s * 0.2
+                ready = begin + took + usual_s * 0.2
+                begin = ready + 0.01
         end = begin + took
         slots[slot] = end
         ended[name] = (end, status)

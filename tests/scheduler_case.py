@@ -36,6 +36,7 @@ class Play:
         if self.scheduler.is_dispatched(position):
             self.scheduler.started(position, self.now)
         stop_reason = StopReason.TIMEOUT if how == "timeout" else ""
+        self.scheduler.at(self.now)
         self.scheduler.ended(position, AttemptOutcome(status, code, reason=how, stop_reason=stop_reason), self.now, 0.5)
 
     def tick(self, seconds):

@@ -222,7 +222,7 @@ class RunPage {
   }
 
   drawTimeline() {
-    if (this.timeline) this.timeline.set(this.run, this.jobs, this.attempts, this.dependencies, criticalPath(this.jobs, this.dependencies));
+    if (this.timeline) this.timeline.set(this.run, this.jobs, this.attempts, criticalPath(this.jobs, this.dependencies));
   }
 
   showJobs() {

@@ -36,7 +36,7 @@ function draw() {
     el("footer", {}, "Written by Executioner, ", timeNode(known.written), ". Secret values are ***.")));
   graph.appear();
   graph.markCritical(path);
-  timeline.set(run, jobs, attempts, dependencies, path);
+  timeline.set(run, jobs, attempts, path);
 }
 
 draw();

@@ -28,28 +28,16 @@ export class TimelineView {
     if (this.resize) this.resize.observe(this.root);
   }
 
-  set(run, jobs, attempts, dependencies, critical) {
+  set(run, jobs, attempts, critical) {
     this.run = run;
     this.jobs = jobs;
-    this.dependencies = dependencies;
     this.critical = new Set(critical);
     this.tries = new Map();
     for (const attempt of attempts) {
       if (!this.tries.has(attempt.job_id)) this.tries.set(attempt.job_id, []);
       this.tries.get(attempt.job_id).push(attempt);
     }
-    this.byId = new Map(jobs.map((job) => [job.job_id, job]));
     this.draw();
-  }
-
-  // When it could have started: what it waited for had ended, or the run had begun.
-  ready(job) {
-    let ready = this.begin;
-    for (const arrow of this.dependencies[job.job_id] || []) {
-      const other = this.byId.get(arrow.job);
-      if (other && other.ended) ready = Math.max(ready, seconds(other.ended));
-    }
-    return ready;
   }
 
   draw() {
@@ -65,7 +53,7 @@ export class TimelineView {
     let jobs = this.jobs.filter((job) => this.tries.has(job.job_id) || job.attempts);
     if (this.onlyCritical) jobs = jobs.filter((job) => this.critical.has(job.job_id));
     const first = (job) => { const tries = this.tries.get(job.job_id); return tries ? seconds(tries[0].started || tries[0].intended) : Infinity; };
-    const keys = { start: first, file: (job) => job.position, duration: (job) => -(job.duration || 0), wait: (job) => -(first(job) - this.ready(job)) };
+    const keys = { start: first, file: (job) => job.position, duration: (job) => -(job.duration || 0), wait: (job) => -(job.waited || 0) };
     const keyed = jobs.map((job) => [keys[this.order](job), job]);
     keyed.sort((a, b) => a[0] - b[0] || a[1].position - b[1].position);
     this.drawAxis();
@@ -103,22 +91,21 @@ export class TimelineView {
   row(job) {
     const tries = this.tries.get(job.job_id) || [];
     const parts = this.ticks.map((x) => svg("path", { class: "grid", d: "M" + x + " 0V" + ROW }));
-    const ready = this.ready(job);
     const bar = (from, to, name, y, height) => svg("rect", { class: name, x: this.x(from), y, width: Math.max(2, this.x(to) - this.x(from)), height, rx: 3 });
-    const started = tries.length ? seconds(tries[0].started || tries[0].intended) : null;
-    if (started !== null && started > ready) parts.push(bar(ready, started, "bar-waiting", 11, 8));
     tries.forEach((attempt, index) => {
       const from = seconds(attempt.started || attempt.intended);
+      const ready = seconds(attempt.ready) || from; // of old runs it is not known
       const to = seconds(attempt.ended) || this.now || from;
-      if (index) parts.push(svg("path", { class: "bar-retry", d: "M" + this.x(seconds(tries[index - 1].ended) || from) + " 15H" + this.x(from) }));
+      if (index) parts.push(svg("path", { class: "bar-retry", d: "M" + this.x(seconds(tries[index - 1].ended) || from) + " 15H" + this.x(ready) }));
+      if (from > ready) parts.push(bar(ready, from, "bar-waiting", 11, 8));
       parts.push(bar(from, to, "bar s-" + attempt.status, 6, 18));
     });
     if (job.status === "RETRYING" && tries.length && this.now) {
       parts.push(svg("path", { class: "bar-retry", d: "M" + this.x(seconds(tries[tries.length - 1].ended) || this.now) + " 15H" + this.x(this.now) }));
     }
     if (this.now) parts.push(svg("path", { class: "now", d: "M" + this.x(this.now) + " 0V" + ROW }));
-    const waited = started !== null ? Math.max(0, started - ready) : 0;
-    const told = job.job_id + ": " + statusWord(job.status) + ", waited " + durationText(waited) + ", took " + durationText(job.duration) +
+    const waited = typeof job.waited === "number" ? ", waited " + durationText(job.waited) : "";
+    const told = job.job_id + ": " + statusWord(job.status) + waited + ", took " + durationText(job.duration) +
       (tries.length > 1 ? ", " + tries.length + " tries" : "") + (this.critical.has(job.job_id) ? ", on the critical path" : "");
     const name = this.options.href ? el("a", { class: "label", href: this.options.href(job.job_id), title: told, "aria-label": told, data: { key: job.job_id } }, statusIcon(job.status, true), el("span", {}, job.job_id))
       : el("span", { class: "label", title: told }, statusIcon(job.status, true), el("span", {}, job.job_id));

@@ -67,9 +67,9 @@ def test_show(case: Case) -> None:
           output   HOME/logs/2
           jobs     1 ok, 1 failed
 
-        JOB      STATUS   TRIES  STARTED               DURATION  CPU  MEMORY  REASON
-        extract  SUCCESS      1  TIME     T s  T s  SIZE  exit code 0
-        load     FAILED       1  TIME     T s  T s  SIZE  exit code 3
+        JOB      STATUS   TRIES  WAITED  STARTED               DURATION  CPU  MEMORY  REASON
+        extract  SUCCESS      1  T s  TIME     T s  T s  SIZE  exit code 0
+        load     FAILED       1  T s  TIME     T s  T s  SIZE  exit code 3
         """)
 
 

@@ -64,6 +64,9 @@ def test_what_is_said_of_a_history(history: History) -> None:
     assert value_of(text, 'executioner_jobs_total{%s,status="success"}' % app) == "12"
     assert value_of(text, "executioner_job_cpu_seconds_total{%s}" % app) == "3"
     assert value_of(text, 'executioner_job_duration_seconds_bucket{%s,le="5"}' % app) == "12"
+    assert value_of(text, 'executioner_job_wait_seconds_bucket{%s,le="5"}' % app) == "0"
+    assert value_of(text, 'executioner_job_wait_seconds_bucket{%s,le="15"}' % app) == "12"
+    assert value_of(text, "executioner_job_wait_seconds_sum{%s}" % app) == "66"
     assert value_of(text, "executioner_last_success_timestamp_seconds{%s}" % app) == "1020"
     assert value_of(text, 'executioner_job_last_max_rss_bytes{%s,job="job1"}' % app) == "4096"
     assert 'application="wide",job=' not in text

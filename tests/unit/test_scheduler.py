@@ -57,6 +57,26 @@ def test_clean_up_runs_after_a_failure_and_never_turns_the_run_green():
     assert play.scheduler.verdict()[0] == "FAILED"
 
 
+def test_a_job_is_ready_since_what_it_needs_was_settled_and_since_its_retry_was_due():
+    play = Play(job("a", retry=RetryPolicy(1, (10.0,), jitter=0.0)), job("b", "a"), job("c"), slots=1)
+    since = play.scheduler.ready_since
+    assert play.ready() == ["a"]
+    play.now = 105.0
+    play.end("a", "fail")
+    assert play.ready() == ["c"]
+    play.tick(10.5)  # noticed half a second late
+    assert list(since) == [115.0, 0.0, 100.0]
+    play.now = 120.0
+    play.end("c", "ok")
+    assert play.ready() == ["a"]
+    play.scheduler.at(121.0)
+    play.scheduler.withdrawn(0)
+    assert play.ready() == ["a"] and since[0] == 115.0  # it has been ready all the time
+    play.now = 130.0
+    play.end("a", "ok")
+    assert play.ready() == ["b"] and since[1] == 130.0
+
+
 def test_a_job_without_dependencies_is_no_clean_up():
     play = Play(job("bad"), job("free"), slots=1)
     play.ready()
