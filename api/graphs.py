@@ -6,7 +6,7 @@ from config.expansion import Expansion, expand
 from config.inner import KeptContent, flattened, kept_contents
 from config.loader import load_text
 from config.problems import Report
-from config.rules import dependencies_of
+from config.effective import dependencies_of
 from jobs.group_ids import members_by_group
 
 __all__ = ["Arrows", "MAX_ARROWS", "arrows_of", "GraphCache"]

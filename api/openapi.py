@@ -1,15 +1,11 @@
 """The API as an OpenAPI 3.1 document, and as a page that needs nothing from elsewhere; both from the route table."""
 import json
-from functools import lru_cache
 from html import escape
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
 from api.errors import PROBLEMS
 from api.messages import Response
-from api.routes import Call, Parameter, Route
-
-if TYPE_CHECKING:
-    from api.service import Service
+from api.routes import Parameter, Route
 
 __all__ = ["build_document", "docs_page", "openapi_document"]
 
@@ -212,21 +208,14 @@ def build_document(routes: Sequence[Route]) -> Document:
     }
 
 
-@lru_cache(maxsize=1)
-def _document_bytes() -> bytes:
-    from api.table import ROUTES
-    return json.dumps(build_document(ROUTES), indent=1, ensure_ascii=True).encode("ascii") + b"\n"
+def openapi_document(routes: Sequence[Route]) -> Response:
+    """The answer that is the document."""
+    return Response(200, json.dumps(build_document(routes), indent=1, ensure_ascii=True).encode("ascii") + b"\n")
 
 
-def openapi_document(service: "Service", call: Call) -> Response:
-    """The document."""
-    return Response(200, _document_bytes())
-
-
-def docs_page(service: "Service", call: Call) -> Response:
+def docs_page(routes: Sequence[Route]) -> Response:
     """The same for people."""
-    from api.table import ROUTES
-    return Response(200, _page(ROUTES).encode("utf-8"), "text/html; charset=utf-8")
+    return Response(200, _page(routes).encode("utf-8"), "text/html; charset=utf-8")
 
 
 def _rows(place: str, of: Optional[Sequence[Parameter]]) -> str:

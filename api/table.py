@@ -1,4 +1,5 @@
 """Every route of the API, in one table."""
+from functools import lru_cache
 from typing import Callable, Tuple
 
 from api import acts, views
@@ -48,15 +49,25 @@ def _act(path: str, name: str, text: str, handler: Handler, answer: Answer, in_p
     return Route("POST", path, OPERATE, name, text, handler, answer, in_path, (), in_body, problems)
 
 
+@lru_cache(maxsize=1)
+def _openapi() -> Response:
+    return openapi_document(ROUTES)
+
+
+@lru_cache(maxsize=1)
+def _docs() -> Response:
+    return docs_page(ROUTES)
+
+
 ROUTES: Tuple[Route, ...] = (
     Route("GET", "/", "", "page", "The dashboard.", views.page, Answer(200, "a page", "", "text/html"), is_page=True),
-    Route("GET", "/docs", "", "docs", "This API as a page.", docs_page, Answer(200, "a page", "", "text/html"),
-          is_page=True),
+    Route("GET", "/docs", "", "docs", "This API as a page.", lambda _service, _call: _docs(),
+          Answer(200, "a page", "", "text/html"), is_page=True),
     Route("GET", "/static/{name}", "", "static_file", "A file of the dashboard.", views.static_file,
           Answer(200, "the file", "", "*/*"),
           (parameter("name", "the file's name", minimum=1, maximum=64, example="app.css"),), problems=("not_found",)),
-    Route("GET", "/openapi.json", "", "openapi", "This API as an OpenAPI 3.1 document.", openapi_document,
-          Answer(200, "the document", "Object")),
+    Route("GET", "/openapi.json", "", "openapi", "This API as an OpenAPI 3.1 document.",
+          lambda _service, _call: _openapi(), Answer(200, "the document", "Object")),
     Route("GET", "/health", "", "health", "Whether all is well: 200, or 503. Details only with a token.", views.health,
           Answer(200, "all is well", "Health"), problems=("failing",)),
     _read("/status", "status", "What runs now, and the last run of each application.", views.status,

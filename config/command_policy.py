@@ -11,8 +11,8 @@ from typing import Dict, Iterator, List, Mapping, NamedTuple, Pattern, Sequence,
 
 from config.environment import Environment, expand, expand_home
 from config.problems import Path, Report, quoted
-from config.rules import effective, place
-from config.surroundings import resolve_folder
+from config.effective import effective, place
+from config.folders import resolve_folder
 
 __all__ = ["LEVELS", "RULES", "Policy", "Rule", "check"]
 

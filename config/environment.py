@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, Matc
 
 from config.kinds import MAX_TEXT, is_comment
 from config.problems import nobody_sets
-from config.schema import INHERITED_BY_DEFAULT
 
 if TYPE_CHECKING:
     from config.env_files import EnvFile
 
-__all__ = ["Environment", "Issue", "expand", "expand_home", "inherited", "value_text"]
+__all__ = ["Environment", "INHERITED_BY_DEFAULT", "Issue", "expand", "expand_home", "inherited", "value_text"]
 
 _REFERENCE = r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}"
+
+#: Variables that ``inherit_shell_env: "default"`` lets through, besides those that begin with ``LC_``.
+INHERITED_BY_DEFAULT = ("PATH", "LD_LIBRARY_PATH", "HOME", "USER", "LOGNAME", "SHELL", "HOSTNAME", "TERM", "DISPLAY",
+                        "LANG", "TZ", "TMPDIR", "TEMP", "TMP", "JAVA_HOME", "PYTHON_HOME", "NODE_PATH")
 
 #: Layers in whose values nothing is expanded.
 _AS_IT_IS = ("--env", "given", "quoted", "inherited")

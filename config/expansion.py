@@ -13,7 +13,7 @@ from config.made_jobs import MadeJob
 from config.placing import Placing
 from config.problems import Path, Report, quoted
 from config.references import has_reference
-from config.rules import dependency_of, effective, place
+from config.effective import dependency_of, effective, place
 from config.schema import MAX_JOBS
 from config.texts import texts
 from jobs.group_ids import groups_of, members_by_group

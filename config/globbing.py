@@ -8,8 +8,8 @@ from config.environment import Environment, expand, expand_home
 from config.items import MAX_ITEMS
 from config.job_environment import job_variables
 from config.problems import Path, Report, quoted
-from config.rules import effective
-from config.surroundings import resolve_folder, working_dir_of
+from config.effective import effective
+from config.folders import resolve_folder, working_dir_of
 
 __all__ = ["Globbing"]
 

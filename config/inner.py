@@ -6,7 +6,7 @@ once (how many jobs run at once, where results go, who hears of it) the file say
 """
 import os
 import re
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from config.environment import Environment, expand, expand_home
 from config.expansion import Expansion
@@ -16,17 +16,19 @@ from config.loader import Document, load
 from config.made_jobs import MadeJob, nothing_to_do
 from config.positions import placed
 from config.problems import Path, Problem, Report, quoted
-from config.rules import dependencies_of, effective, place
+from config.effective import dependencies_of, effective, place
 from config.schema import FILE, MAX_JOBS
-from config.surroundings import working_dir_of
-from config.validator import check_configuration
+from config.folders import working_dir_of
 from jobs.group_ids import groups_of, members_by_group
 from jobs.placeholders import expand_values
 
-__all__ = ["CONTENTS", "Family", "Given", "KeptContent", "check", "check_keys_beside", "flattened", "kept_contents",
-           "kept_entries"]
+__all__ = ["CONTENTS", "Family", "Given", "KeptContent", "Look", "check", "check_keys_beside", "flattened",
+           "kept_contents", "kept_entries"]
 
 _Raw = Dict[str, object]
+#: ``config.validator.check_configuration``, which asks here what inner files hold.
+Look = Callable[[object, str, Mapping[str, str], Mapping[str, str], Report, Optional[Mapping[str, str]],
+                 Optional[Mapping[str, str]], "Optional[Family]", bool], Optional[Expansion]]
 
 #: The key of a kept configuration under which the inner ones stand; in a file it would be a comment.
 CONTENTS = "_configurations"
@@ -138,13 +140,14 @@ def check_keys_beside(jobs: Sequence[object], report: Report) -> None:
 
 
 def check(expansion: Expansion, defaults: Mapping[str, object], folder: str, environ: Mapping[str, str],
-          given: Given, report: Report, family: Family) -> None:
+          given: Given, report: Report, family: Family, look: Look) -> None:
     """Look at the configurations that jobs run; what is wrong with them is told by ``family``.
 
     :param expansion: the jobs of the outer file; gets what their inner files hold
     :param folder: the outer file's own folder
     :param environ: the caller's environment
     :param report: for what is wrong with the outer file, at the places of the made jobs
+    :param look: the check of a whole file, which all this is a part of
     """
     environment = Environment.of_file(expansion.top, environ, expansion.overrides)
     working_dir = working_dir_of(expansion.top, folder, environment.variables)
@@ -167,7 +170,7 @@ def check(expansion: Expansion, defaults: Mapping[str, object], folder: str, env
             report.error(where, "E157", "cannot run %s: %s" % (quoted(text, None), document.problems[0].message))
             continue
         found = _inner(document, path, variables, expansion, given, report.strict,
-                       family.below(shown, path, job_id + "/"))
+                       family.below(shown, path, job_id + "/"), look)
         if found is not None:
             expansion.inner[position] = found
             count += found.count
@@ -194,7 +197,7 @@ def _is_too_deep(path: str, where: Path, report: Report, family: Family) -> bool
 
 
 def _inner(document: Document, path: str, environ: Mapping[str, str], outer: Expansion, given: Given, strict: bool,
-           family: Family) -> Optional[Expansion]:
+           family: Family, look: Look) -> Optional[Expansion]:
     """What an inner file holds; None where that is no good."""
     report = Report()
     report.strict = strict
@@ -225,7 +228,7 @@ def _inner(document: Document, path: str, environ: Mapping[str, str], outer: Exp
         declared = value.get("parameters") if isinstance(value, dict) else None
         names = set(declared) if isinstance(declared, dict) else set()
         own = {name: text for name, text in outer.overrides.items() if not name.startswith("EXECUTIONER_PARAM_")}
-        found = check_configuration(
+        found = look(
             value, os.path.dirname(path), environ, own, report,
             {name: text for name, text in given.params.items() if name in names},
             {name: text for name, text in given.inherited.items() if name in names}, family, family.is_kept)

@@ -2,13 +2,13 @@
 import os
 from typing import Dict, List, Mapping, Set, Tuple
 
-from config.builder import JobBuilder
+from config.job_builder import JobBuilder
 from config.environment import Environment
 from config.expansion import Expansion
 from config.inner import flattened
 from config.kinds import is_comment
 from config.secrecy import secret_names, secret_values
-from config.surroundings import working_dir_of
+from config.folders import working_dir_of
 from jobs.models import Job
 
 __all__ = ["Whole", "build_whole"]

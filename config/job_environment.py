@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Tuple
 
 from config.environment import Environment, Issue, expand, expand_home
 from config.made_jobs import made_variables
-from config.rules import effective
+from config.effective import effective
 
 if TYPE_CHECKING:
     from config.env_files import EnvFile

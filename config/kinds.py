@@ -9,13 +9,17 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 from config.problems import Path, Report, kind_of, quoted, shown
 
 __all__ = ["Checks", "Choice", "Command", "Condition", "DURATION_PATTERN", "Declared", "Duration", "Either", "Flag",
-           "Integer", "Key", "Kind", "ListOf", "MAX_DURATION_S", "MAX_POOL_SLOTS", "MAX_TEXT", "Number", "Object",
-           "Outputs", "Pools", "Probe", "Schema", "Signal", "Switches", "Table", "Text", "Variables", "check_keys",
-           "check_text", "is_comment", "is_identifier", "is_number", "text_bytes"]
+           "Integer", "Key", "Kind", "ListOf", "MAX_DEPTH", "MAX_DIGITS", "MAX_DURATION_S", "MAX_POOL_SLOTS",
+           "MAX_TEXT", "Number", "Object", "Outputs", "Pools", "Probe", "Schema", "Signal", "Switches", "Table", "Text",
+           "Variables", "check_keys", "check_text", "is_comment", "is_identifier", "is_number", "text_bytes"]
 
 #: A JSON Schema, or a part of one.
 Schema = Dict[str, object]
 
+#: Deepest nesting of lists and objects.
+MAX_DEPTH = 64
+#: Most digits of a whole number; what has more fits into no counter.
+MAX_DIGITS = 18
 #: Longest duration, in seconds: ten years.
 MAX_DURATION_S = 10 * 365 * 86400
 #: Longest command or value in bytes: 128 KiB with the NUL that ends it, which is what Linux takes as one argument.

@@ -5,7 +5,7 @@ from typing import Dict, List, Mapping, Optional, Set, Tuple
 from config.environment import Environment, expand, expand_home
 from config.loader import load
 from config.secrecy import secret_values
-from config.surroundings import working_dir_of
+from config.folders import working_dir_of
 
 __all__ = ["secrets_of", "secrets_of_files"]
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from config.kinds import Integer, Key, Kind, Schema, Table, Text
 from config.problems import Path, Report, quoted, shown
-from config.rules import effective, place
+from config.effective import effective, place
 from config.upkeep import Size
 from jobs.sizes import SIZE_PATTERN
 

@@ -8,16 +8,13 @@ import os
 import stat
 from typing import Callable, Dict, List, Optional, Set, Tuple
 
+from config.kinds import MAX_DIGITS
 from config.problems import ERROR, WARNING, Path, Problem
 
-__all__ = ["Document", "MAX_DEPTH", "MAX_FILE_BYTES", "load", "load_text"]
+__all__ = ["Document", "MAX_FILE_BYTES", "load", "load_text"]
 
 #: Largest file, in bytes.
 MAX_FILE_BYTES = 64 * 1024 * 1024
-#: Deepest nesting of lists and objects.
-MAX_DEPTH = 64
-#: Most digits of a whole number; what has more fits into no counter.
-MAX_DIGITS = 18
 _CHUNK = 1 << 20
 
 

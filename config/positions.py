@@ -7,6 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Dict, List, Optional, Set, Tuple
 
+from config.kinds import MAX_DEPTH, MAX_DIGITS
 from config.problems import Finding, Path, Problem, path_text, quoted
 
 if TYPE_CHECKING:
@@ -96,7 +97,6 @@ def explain(document: "Document", error: ValueError) -> None:
 
 def find_depth(document: "Document") -> None:
     """Note where the nesting becomes too deep, in a text that was too deep for the parser."""
-    from config.loader import MAX_DEPTH
     depth = 0
     for match in _BRACKET.finditer(document.plain):
         token = match.group()
@@ -203,7 +203,6 @@ def find_lexical(document: "Document", everything: bool) -> None:
 
     :param everything: whether the parser has seen any of the first two; else only strings and depth are looked at
     """
-    from config.loader import MAX_DEPTH
     document.looked = True
     if not everything and not _suspicious(document.value, MAX_DEPTH):
         return
@@ -261,7 +260,6 @@ def _look_at_string(document: "Document", offset: int, token: str, value: str, p
 
 
 def _look_at_number(document: "Document", offset: int, token: str, path: Path) -> None:
-    from config.loader import MAX_DIGITS
     if token in ("NaN", "Infinity", "-Infinity"):
         document.add_at(offset, "E111", "%s is not a number of JSON" % token, "", path_text(path))
         document.said.add(path)

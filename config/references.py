@@ -6,7 +6,7 @@ import re
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from config.problems import Path, Report, quoted
-from config.rules import dependencies_of, effective, place
+from config.effective import dependencies_of, effective, place
 from config.texts import texts
 from jobs.group_ids import groups_of, members_by_group
 

@@ -1,41 +1,33 @@
-"""The rules that need more than one value: the graph, variables, folders, limits that contradict each other.
+"""The rules that need more than one value: the graph, pools, limits that contradict each other.
 
 All work on values whose kinds were found right (wrong ones are left out), so one mistake does not hide another.
 """
-from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Dict, List, Mapping, Sequence, Set, Tuple
 
+from config.effective import dependencies_of, effective, place
 from config.kinds import Duration, is_comment
 from config.problems import Path, Report, quoted, shown
 
-if TYPE_CHECKING:
-    from config.validator import Jobs
-
-__all__ = ["WITH_REFERENCES", "check", "check_exit_codes", "check_graph", "check_join", "dependencies_of",
-           "dependency_of", "effective", "has_references", "place"]
+__all__ = ["check", "check_exit_codes", "check_graph", "check_join", "check_own_dependencies", "check_products"]
 
 _Raw = Dict[str, object]
 _Jobs = Sequence[Mapping[str, object]]
 
-#: Keys of jobs in whose values references may stand, and which are looked at with the machine in view; not ``command``,
-#: which every job has.
-WITH_REFERENCES = frozenset(("env_variables", "env_file", "working_dir", "stdin", "run_if", "pre_checks", "post_checks",
-                             "inputs", "products"))
 #: Ids that a message about a cycle names.
 _NAMED = 20
 _SQLITE = "sqlite"
 
 
-def check(top: _Raw, checked: "Jobs", defaults: _Raw, folder: str, environ: Mapping[str, str],
-          overrides: Mapping[str, str], report: Report) -> None:
+def check(top: _Raw, jobs: _Jobs, defaults: _Raw, names: Set[str], has_conditions: bool, report: Report) -> None:
     """Report what is wrong between the values of a whole file.
 
     :param top: the keys of the file
-    :param checked: the jobs, at their places in the file
+    :param jobs: the jobs, at their places in the file
     :param defaults: ``defaults`` of the file
-    :param folder: the file's own folder
+    :param names: the keys that any of the jobs, or ``defaults``, has
+    :param has_conditions: whether a dependency is more than an id
     """
-    jobs, names = checked.usable, checked.names
-    _check_support(top, report)
+    _check_top(top, report)
     if "join" in names:
         for index, job in enumerate(jobs):
             check_join(job, defaults, ("jobs", index), report)
@@ -44,50 +36,16 @@ def check(top: _Raw, checked: "Jobs", defaults: _Raw, folder: str, environ: Mapp
             check_exit_codes(job, defaults, ("jobs", index), report)
     if "pool" in names or "pool_slots" in names:
         _check_pools(top.get("pools", {}), jobs, defaults, report)
-    if has_references(top, jobs, defaults, names, "${jobs."):
-        from config import references
-        references.check(top, jobs, defaults, checked.told, report)
     if "inputs" in names or "products" in names:
         for index, job in enumerate(jobs):
             check_products(job, defaults, ("jobs", index), report)
-    if checked.has_conditions:
+    if has_conditions:
         _check_never_run(jobs, defaults, report)
     if "run_timeout" in top:
         _check_timeouts(top, jobs, defaults, names, report)
     if top.get("allow_shell") is False:
         from config import shell_free
         shell_free.check(top, jobs, defaults, names, report)
-    from config import surroundings
-    surroundings.check(top, jobs, defaults, names, folder, environ, overrides, report)
-
-
-def effective(job: Mapping[str, object], defaults: Mapping[str, object], name: str) -> object:
-    """The value of a key of a job, or of ``defaults``; None where neither sets it."""
-    return job[name] if name in job else defaults.get(name)
-
-
-def place(job: Mapping[str, object], name: str, path: Path) -> Path:
-    """The path of a value of a job, which may stand in ``defaults``."""
-    return path + (name,) if name in job else ("defaults", name)
-
-
-def dependency_of(item: object) -> Optional[Tuple[str, str]]:
-    """Id and ``when`` of one entry of ``dependencies``; None for an entry that was found wrong."""
-    if isinstance(item, str):
-        return item, "success"
-    if isinstance(item, dict):
-        return str(item.get("job")), str(item.get("when", "success"))
-    return None
-
-
-def dependencies_of(job: Mapping[str, object], defaults: Mapping[str, object]) -> Iterator[Tuple[int, str, str]]:
-    """The dependencies of a job: place in the list, id, ``when``."""
-    items = effective(job, defaults, "dependencies")
-    if isinstance(items, list):
-        for index, item in enumerate(items):
-            found = dependency_of(item)
-            if found is not None:
-                yield index, found[0], found[1]
 
 
 # The graph
@@ -203,22 +161,6 @@ def _check_pools(pools: object, jobs: _Jobs, defaults: Mapping[str, object], rep
                          % (shown(pools[name]), quoted(name), shown(slots)))
 
 
-def has_references(top: _Raw, jobs: _Jobs, defaults: Mapping[str, object], names: Set[str], beginning: str) -> bool:
-    """Whether something has a text with such a beginning of a reference; a quick look, which most files end with."""
-    inherited = defaults.get("command", "")
-    commands = [job.get("command", inherited) for job in jobs]
-    try:
-        texts = "\0".join(commands)  # type: ignore[arg-type]
-    except TypeError:  # some are lists
-        texts = repr(commands)
-    if beginning in texts or beginning in repr(defaults) or beginning in repr(
-            [value for name, value in top.items() if name != "defaults"]):
-        return True
-    if names.isdisjoint(WITH_REFERENCES):
-        return False
-    return any(beginning in repr(job) for job in jobs)
-
-
 def _check_never_run(jobs: _Jobs, defaults: Mapping[str, object], report: Report) -> None:
     """Warn of jobs that ask for the failure of one job and for the success of another that needs the first."""
     suspects = [(index, job) for index, job in enumerate(jobs)
@@ -282,9 +224,9 @@ def _check_timeouts(top: _Raw, jobs: _Jobs, defaults: _Raw, names: Set[str], rep
                     compare(job[name], ("jobs", index, name))
 
 
-# What this version does not do yet
+# The keys of the file
 
-def _check_support(top: _Raw, report: Report) -> None:
+def _check_top(top: _Raw, report: Report) -> None:
     if "name" in top and "application_name" in top and top["name"] != top["application_name"]:
         report.warning(("name",), "W107", "has no effect beside application_name")
     patterns = top.get("command_allowlist_patterns")

@@ -10,7 +10,7 @@ from config.kinds import (
 from config.limits import LIMITS, RunAs, Umask
 from config.upkeep import DeadlineTime, Destination, Size, Subject
 
-__all__ = ["CHECK", "DATABASE", "DEFAULTS", "DEFAULT_OF_JOB_KEY", "DEPENDENCY", "FILE", "INHERITED_BY_DEFAULT", "JOB",
+__all__ = ["CHECK", "DATABASE", "DEFAULTS", "DEFAULT_OF_JOB_KEY", "DEPENDENCY", "FILE", "JOB",
            "LIMITS", "MAX_JOBS", "NOTIFICATION", "NOTIFY_ON", "OVERLAPS", "PARAMETER", "PLUGIN", "RETENTION",
            "RETRY_STATUSES", "SSL_MODES", "STDIN", "TABLES", "WHENS"]
 
@@ -21,9 +21,6 @@ WHENS = ("success", "failure", "done", "skipped")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 NOTIFY_ON = ("failure", "success", "recovery", "late", "retry", "lost", "always")
 RETRY_STATUSES = ("ERROR", "FAILED", "TIMEOUT")
-#: Variables that ``inherit_shell_env: "default"`` lets through, besides those that begin with ``LC_``.
-INHERITED_BY_DEFAULT = ("PATH", "LD_LIBRARY_PATH", "HOME", "USER", "LOGNAME", "SHELL", "HOSTNAME", "TERM", "DISPLAY",
-                        "LANG", "TZ", "TMPDIR", "TEMP", "TMP", "JAVA_HOME", "PYTHON_HOME", "NODE_PATH")
 
 _BIG = 10 ** 6
 _EXIT_CODES = ListOf(Integer(0, 255), what="a list of exit codes")

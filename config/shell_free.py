@@ -3,8 +3,8 @@ import re
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from config.checks import named
+from config.effective import effective, place
 from config.problems import Path, Report
-from config.rules import effective, place
 from jobs.checks.registry import BUILT_IN
 from jobs.command import needs_shell, split_simple
 

@@ -8,6 +8,7 @@ several values at once stands in ``config/rules.py``.
 from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, Iterator, List, Mapping, Optional, Set, Tuple
 
 from config import rules
+from config.effective import effective, has_references
 from config.kinds import ID_CHARACTERS, Checks, Kind, Variables, check_keys, is_comment
 from config.problems import Path, Report, kind_of, shown
 from config.schema import DEFAULTS, DEPENDENCY, FILE, JOB, MAX_JOBS
@@ -95,10 +96,15 @@ def check_configuration(value: object, folder: str, environ: Mapping[str, str], 
             from config import inner
             inner.check_keys_beside(jobs if isinstance(jobs, list) else [], report)
             inner.check(expansion, defaults, folder, environ, inner.Given(params or {}, inherited_params or {}), places,
-                        family)
+                        family, check_configuration)
             checked.told = expansion.told
         report = places
-    rules.check(top, checked, defaults, folder, environ, overrides, report)
+    rules.check(top, checked.usable, defaults, checked.names, checked.has_conditions, report)
+    if has_references(top, checked.usable, defaults, checked.names, "${jobs."):
+        from config import references
+        references.check(top, checked.usable, defaults, checked.told, report)
+    from config import surroundings
+    surroundings.check(top, checked.usable, defaults, checked.names, folder, environ, overrides, report)
     return expansion
 
 
@@ -108,7 +114,7 @@ def _expanded(top: _Raw, checked: Jobs, defaults: _Raw, folder: str, environ: Ma
 
     :param is_needed: make them in any case
     """
-    if not rules.has_references(top, checked.usable, defaults, checked.names, "${item") \
+    if not has_references(top, checked.usable, defaults, checked.names, "${item") \
             and "for_each" not in checked.names and not is_needed:
         return None
     from config import expansion
@@ -135,9 +141,9 @@ def _list_of(top: _Raw, name: str) -> List[object]:
 
 def _refers_to_parameters(top: _Raw, checked: Jobs, defaults: _Raw) -> bool:
     """Whether a file without parameters refers to one."""
-    if rules.has_references(top, checked.usable, defaults, checked.names, "${params."):
+    if has_references(top, checked.usable, defaults, checked.names, "${params."):
         return True
-    return "run_if" in checked.names and any("'param': " in repr(rules.effective(job, defaults, "run_if"))
+    return "run_if" in checked.names and any("'param': " in repr(effective(job, defaults, "run_if"))
                                              for job in checked.usable)
 
 

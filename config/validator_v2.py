@@ -2,7 +2,7 @@
 from typing import Dict, List, Union
 
 from config.kinds import is_comment
-from config.loader import MAX_DEPTH
+from config.kinds import MAX_DEPTH
 from config.problems import ERROR, Path, Report, path_text
 from config.rules import check_exit_codes, check_join, check_own_dependencies
 from config.validator import check_job

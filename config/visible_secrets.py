@@ -3,7 +3,7 @@ from typing import Dict, Mapping, Sequence, Tuple
 
 from config.environment import Environment
 from config.problems import Report
-from config.rules import effective, place
+from config.effective import effective, place
 from config.secrecy import secret_values
 
 __all__ = ["check"]

@@ -1,9 +1,10 @@
 """Reading the history that many homes share: which server is meant, and its history."""
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
 
+from executioner.console import Console
 from executioner.home import locate
 from executioner.options import Arguments, Option, usage_error
-from executioner.console import Console
+from executioner.own_history import open_own
 from jobs.server_place import ServerPlace, parse_place
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ def central_place(arguments: Arguments, console: Console) -> ServerPlace:
     if named:
         return parse_place(named)
     from db.destinations import destinations
-    from executioner.past import open_own
     home = locate(arguments.one("home"), console.environ)
     places: List[ServerPlace] = []
     history = open_own(home, arguments.flag("allow_network_fs"))

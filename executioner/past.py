@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Optional, Tuple
 from executioner.console import Console
 from executioner.home import Home, locate
 from executioner.options import Arguments
-from jobs.exceptions import ConfigurationError, DatabaseError
+from executioner.own_history import open_own
+from jobs.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from db.history import History
 
-__all__ = ["open_history", "open_own", "wanted_run"]
+__all__ = ["open_history", "wanted_run"]
 
 
 def open_history(arguments: Arguments, console: Console) -> Tuple[Home, "Optional[History]"]:
@@ -22,23 +23,6 @@ def open_history(arguments: Arguments, console: Console) -> Tuple[Home, "Optiona
         from executioner.central import central_history
         return home, central_history(arguments, console)
     return home, open_own(home, arguments.flag("allow_network_fs"))
-
-
-def open_own(home: Home, allow_network_fs: bool) -> "Optional[History]":
-    """The history of a home for reading; None where nothing was run. Makes nothing.
-
-    :raises StorageError: where the home is not ours, or the history cannot be read
-    """
-    if not home.exists():
-        return None
-    home.check()
-    from db.history import History
-    try:
-        return History.open(home.history, readonly=True, allow_network_fs=allow_network_fs)
-    except DatabaseError as error:
-        if error.context.get("cause") == "missing":
-            return None
-        raise
 
 
 def wanted_run(arguments: Arguments, console: Console) -> "Tuple[Home, History, int]":

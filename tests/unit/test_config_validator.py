@@ -319,7 +319,7 @@ def test_folders_that_this_user_may_not_use(tmp_path: Path) -> None:
     code = """
 import os, sys, tempfile
 sys.path.insert(0, %r)
-from config.surroundings import folder_problem
+from config.folders import folder_problem
 place = tempfile.mkdtemp(dir="/tmp")
 os.chmod(place, 0o755)
 for name, mode in (("closed", 0o600), ("readable", 0o555), ("open", 0o777)):

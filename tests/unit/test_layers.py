@@ -41,11 +41,12 @@ WALL_CLOCK = ("jobs/exceptions.py", "jobs/system.py", "jobs/keeper/loop.py", "jo
 
 
 class Import(NamedTuple):
-    """One imported module, where, and whether importing the file imports it too (not for type checkers alone)."""
+    """One imported module, where, whether importing the file imports it too, and whether anything does but type checkers."""
 
     module: str
     line: int
     at_top: bool
+    at_run: bool
 
 
 def product_files() -> List[str]:
@@ -82,24 +83,24 @@ def _guards_types(test: ast.expr) -> bool:
 def imports_of(path: str) -> Iterator[Import]:
     """Everything that a file imports, inside functions and for type checkers too."""
 
-    def walk(node: ast.AST, at_top: bool) -> Iterator[Import]:
+    def walk(node: ast.AST, at_top: bool, at_run: bool) -> Iterator[Import]:
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield Import(alias.name, node.lineno, at_top)
+                yield Import(alias.name, node.lineno, at_top and at_run, at_run)
         elif isinstance(node, ast.ImportFrom):
             base = "." * node.level + (node.module or "")
             inner = [base + "." + alias.name for alias in node.names if base + "." + alias.name in MODULES]
             for name in inner or [base]:
-                yield Import(name, node.lineno, at_top)
+                yield Import(name, node.lineno, at_top and at_run, at_run)
         for field, value in ast.iter_fields(node):
-            later = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or (
-                field == "body" and isinstance(node, ast.If) and _guards_types(node.test))
+            later = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            never = field == "body" and isinstance(node, ast.If) and _guards_types(node.test)
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST):
-                    for found in walk(child, at_top and not later):
+                    for found in walk(child, at_top and not later, at_run and not never):
                         yield found
 
-    return walk(parse(path), True)
+    return walk(parse(path), True, True)
 
 
 def standard_library() -> Set[str]:
@@ -116,7 +117,7 @@ def standard_library() -> Set[str]:
 
 def test_the_walk_sees_the_product() -> None:
     assert "jobs.models" in MODULES and "executioner.bootstrap" in MODULES
-    assert Import("jobs.exceptions", 8, True) in [
+    assert Import("jobs.exceptions", 8, True, True) in [
         found._replace(line=8) for found in imports_of(MODULES["jobs.models"])]
 
 
@@ -170,7 +171,7 @@ def test_the_keeper_imports_nothing_but_what_is_sent_to_it() -> None:
 
 
 def test_no_circle_among_modules() -> None:
-    graph = {name: sorted({found.module for found in imports_of(path) if found.at_top and found.module in MODULES})
+    graph = {name: sorted({found.module for found in imports_of(path) if found.at_run and found.module in MODULES})
              for name, path in MODULES.items()}
     state: Dict[str, int] = {}
     circles: List[str] = []

@@ -15,7 +15,8 @@ from config.loader import load_text
 from config.pipeline import load_pipeline, validate_file
 from config.problems import ERROR, Report
 from config.sample import sample
-from config.schema import CHECK, DEFAULT_OF_JOB_KEY, FILE, INHERITED_BY_DEFAULT, JOB, TABLES
+from config.environment import INHERITED_BY_DEFAULT
+from config.schema import CHECK, DEFAULT_OF_JOB_KEY, FILE, JOB, TABLES
 from config.validator import check_configuration
 from config.validator_v2 import JobConfig
 from jobs.models import RetryPolicy
