@@ -6,6 +6,7 @@ nothing is left in a buffer of ``sys.stdout`` to fail at exit. Control character
 import os
 from typing import TYPE_CHECKING, Dict, List, Mapping, Optional
 
+from executioner.background_writer import BackgroundWriter, write_all
 from jobs.exceptions import StorageError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Output:
         self.is_terminal = os.isatty(descriptor)
         self._pending: List[bytes] = []
         self._pending_bytes = 0
+        self._is_behind = False
+        self._writer: Optional[BackgroundWriter] = None
 
     def line(self, text: str = "") -> None:
         """One line of ours; control characters in it are made safe on a terminal."""
@@ -68,23 +71,38 @@ class Output:
         """
         if not self._pending:
             return
-        view = memoryview(b"".join(self._pending))
-        self._pending = []
-        self._pending_bytes = 0
-        while view:
-            try:
-                view = view[os.write(self.descriptor, view):]
-            except BlockingIOError:
-                import select
-                select.select([], [self.descriptor], [])
-            except BrokenPipeError:
-                if self.strict:
-                    raise OutputClosed()
-                return
-            except OSError as error:
-                if self.strict:
-                    raise OutputError("cannot write to standard output: %s" % error.strerror)
-                return
+        data = b"".join(self._pending)
+        self.discard()
+        if self._is_behind:
+            if self._writer is None:
+                self._writer = BackgroundWriter(self.descriptor)
+            self._writer.write(data)
+            return
+        try:
+            write_all(self.descriptor, data)
+        except BrokenPipeError:
+            if self.strict:
+                raise OutputClosed()
+        except OSError as error:
+            if self.strict:
+                raise OutputError("cannot write to standard output: %s" % error.strerror)
+
+    def write_behind(self) -> None:
+        """Never wait for the reader from now on: a thread writes."""
+        self._is_behind = True
+
+    def catch_up(self, timeout_s: float = -1) -> bool:
+        """Wait until all is written that was told since ``write_behind``, and then write at once again.
+
+        :param timeout_s: how long to wait; negative: until it is done
+        :return: False where the reader did not take it in time: what is told from now on is told to nobody
+        """
+        writer, self._writer = self._writer, None
+        self._is_behind = False
+        if writer is None or writer.close(timeout_s):
+            return True
+        self._is_behind, self._writer = True, writer
+        return False
 
     def discard(self) -> None:
         """Forget what is pending."""

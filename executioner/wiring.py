@@ -94,9 +94,17 @@ class Runner:
         if self._history is not None:
             self._history.close()
         self._log.close()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """The run is over, and what is left is to tell of it: nobody is kept waiting for whoever reads that.
+
+        Another run of the application may begin, and a signal ends this process. The history can still be read.
+        """
         self._launcher.close()
         if self._lock is not None:
             self._lock.release()
+            self._lock = None
         self._signals.close()
 
     def _make_log(self) -> LogWriter:

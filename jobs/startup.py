@@ -106,10 +106,14 @@ class StopSignals:
         return pending
 
     def close(self) -> None:
-        """Put the handlers back that were there before."""
+        """Put the handlers back that were there before; again: nothing. USR1 ends no process that has just gone on."""
+        if not self._previous:
+            return
         for number, handler in self._previous.items():
             # None: a handler that was not made by Python, and cannot be put back.
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)  # type: ignore[arg-type]
+        self._previous = {}
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         signal.set_wakeup_fd(self._previous_fd)
         os.close(self.fd)
         os.close(self._write_fd)

@@ -7,7 +7,7 @@ from executioner.home import Home, locate
 from executioner.loading import (PIPELINE_OPTIONS, SELECTION_OPTIONS, given_jobs, load, overrides_of, parameters_of,
                                  selection)
 from executioner.options import Arguments, CommandSpec, Option, did_you_mean, usage_error
-from jobs.exceptions import EXIT_OK, ExecutionerError, InternalError, StorageError
+from jobs.exceptions import EXIT_OK, EXIT_SIGNAL, ExecutionerError, InternalError, StorageError
 
 if TYPE_CHECKING:
     from config.features import Features
@@ -50,6 +50,8 @@ SPEC = CommandSpec(
      ("executioner run pipeline.json --dry-run", "what would run, in which order")))
 
 _LOG_FORMATS = ("json", "text")
+#: What a run that was stopped gives whoever reads its last words, in seconds.
+_LAST_WORDS_S = 2.0
 
 
 def execute(arguments: Arguments, console: Console) -> int:
@@ -188,33 +190,46 @@ def _run(arguments: Arguments, console: Console, home: Home, pipeline: "Pipeline
             progress.append(Progress(console, graph.ids, arguments.flag("verbose"), arguments.flag("debug")))
         return list(progress)
 
-    with Runner(home, pipeline, prepare, origin, _said(arguments, pipeline.secret_names), warnings,
-                "DEBUG" if arguments.flag("debug") else "INFO", text_log, tell,
-                arguments.flag("allow_network_fs")) as runner:
-        try:
-            outcome = runner.run(observe)
-        except StorageError as error:
-            if runner.run_id:
-                error.context.setdefault("hint", "run %d can be resumed when that is mended: run %s --resume %d" % (
-                    runner.run_id, arguments.operands[0], runner.run_id))
-            raise
-        finally:
-            for one in progress:
-                one.close()
-        if shows and not runner.run_id and not arguments.flag("resume"):
-            tell(outcome.reason)
-        try:
-            if arguments.flag("json"):
-                _print_json(console, runner, outcome)
-                console.out.flush()
-        except OutputClosed:
-            console.out.discard()  # the run's own exit code matters more than a reader that has gone
-        if runner.run_id:
+    patience_s = -1.0
+    console.err.write_behind()
+    try:
+        with Runner(home, pipeline, prepare, origin, _said(arguments, pipeline.secret_names), warnings,
+                    "DEBUG" if arguments.flag("debug") else "INFO", text_log, tell,
+                    arguments.flag("allow_network_fs")) as runner:
             try:
-                _conclude(console, runner, outcome, shows)
-            except ExecutionerError as error:  # the run has ended, and its exit code is what counts
-                tell(error.message)
-        return outcome.exit_code
+                outcome = runner.run(observe)
+            except StorageError as error:
+                if runner.run_id:
+                    error.context.setdefault("hint", "run %d can be resumed when that is mended: run %s --resume %d" % (
+                        runner.run_id, arguments.operands[0], runner.run_id))
+                raise
+            finally:
+                for one in progress:
+                    one.close()
+            runner.let_go()
+            if outcome.exit_code > EXIT_SIGNAL:
+                # Who stopped the run waits for its end, not for a reader that does not read.
+                patience_s = _LAST_WORDS_S
+                console.out.write_behind()
+            else:
+                console.err.catch_up()
+            if shows and not runner.run_id and not arguments.flag("resume"):
+                tell(outcome.reason)
+            try:
+                if arguments.flag("json"):
+                    _print_json(console, runner, outcome)
+                    console.out.flush()
+            except OutputClosed:
+                console.out.discard()  # the run's own exit code matters more than a reader that has gone
+            if runner.run_id:
+                try:
+                    _conclude(console, runner, outcome, shows)
+                except ExecutionerError as error:  # the run has ended, and its exit code is what counts
+                    tell(error.message)
+            return outcome.exit_code
+    finally:
+        console.err.catch_up(patience_s)
+        console.out.catch_up(patience_s)
 
 
 def _conclude(console: Console, runner: "Runner", outcome: "RunOutcome", shows: bool) -> None:
