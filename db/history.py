@@ -27,7 +27,7 @@ from jobs.events import (AttemptEnded, AttemptIntended, AttemptStarted, Event, J
                          RetryScheduled, RunEnded, RunStarted, RunStopping)
 from jobs.exceptions import ConfigurationError, DatabaseError, ExecutionerError, InternalError, MigrationError
 from jobs.recovery import recovery_text
-from jobs.models import FINAL_STATUSES, JobStatus, Pipeline, Retention, RunStatus
+from jobs.models import FAILURE_STATUSES, FINAL_STATUSES, JobStatus, Pipeline, Retention, RunStatus
 
 if TYPE_CHECKING:
     from jobs.records import AttemptRecord, EventRecord, JobRecord, RunRecord
@@ -467,6 +467,14 @@ class History:
         """How many jobs of a run are in each status that occurs; those that are not final count as ``PENDING``."""
         return {row[0]: row[1] for row in self._database.fetchall(
             "SELECT status, count(*) FROM jobs WHERE run_id = ? GROUP BY status ORDER BY status", (run_id,))}
+
+    def failure_count(self, run_id: int) -> int:
+        """How many jobs of a run failed that may not."""
+        failures = sorted(FAILURE_STATUSES)
+        row = self._database.fetchone(
+            "SELECT count(*) FROM jobs WHERE run_id = ? AND allow_failure = 0 AND status IN (%s)" % ", ".join(
+                "?" * len(failures)), [run_id] + failures)
+        return 0 if row is None else int(row[0])
 
     def attempts(self, run_id: int, job: Union[int, str, None] = None) -> "List[AttemptRecord]":
         """The attempts of a run in the order of its jobs, each job's in order.

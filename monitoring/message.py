@@ -18,6 +18,8 @@ MOST_FAILURES = 10
 MOST_NAMES = 20
 TAIL_LINES = 20
 _TAIL_BYTES = 8 * 1024
+#: Failed jobs that are looked at together.
+_PAGE = 200
 
 
 class Facts(NamedTuple):
@@ -40,10 +42,15 @@ class Message(NamedTuple):
 
 
 def failed_jobs(history: History, run: RunRecord, limit: int = MOST_FAILURES + 1) -> List[JobRecord]:
-    """The jobs of a run that failed and were not allowed to, in the order of the file; where there are none (the run
-    was lost), those that were."""
-    failed = history.jobs(run.run_id, sorted(FAILURE_STATUSES), limit=limit)
-    return [job for job in failed if not job.allow_failure] or failed
+    """The jobs of a run that failed and were not allowed to, in the order of the file; of a run that was lost without
+    any, those that were."""
+    wants_forgiven = run.status == RunStatus.LOST and not history.failure_count(run.run_id)
+    failed: List[JobRecord] = []
+    page = history.jobs(run.run_id, sorted(FAILURE_STATUSES), limit=_PAGE)
+    while page and len(failed) < limit:
+        failed += [job for job in page if wants_forgiven or not job.allow_failure]
+        page = history.jobs(run.run_id, sorted(FAILURE_STATUSES), limit=_PAGE, after=page[-1].position)
+    return failed[:limit]
 
 
 def run_message(history: History, run: RunRecord, event: str, facts: Facts, template: str = "",
@@ -57,15 +64,15 @@ def run_message(history: History, run: RunRecord, event: str, facts: Facts, temp
     failed = failed_jobs(history, run) if run.status != RunStatus.SUCCESS else []
     usual = history.usual_durations(run.application) if failed else {}
     counts = history.job_counts(run.run_id)
-    lines = [_headline(run, counts, previous)]
+    bad = history.failure_count(run.run_id)
+    lines = [_headline(run, counts, bad, previous)]
     payload_jobs: List[Dict[str, object]] = []
     for job in failed[:MOST_FAILURES]:
         told, fields = _failure(history, run, job, usual.get(job.job_id), facts)
         lines += [""] + told
         payload_jobs.append(fields)
     if len(failed) > MOST_FAILURES:
-        more = sum(counts.get(status, 0) for status in FAILURE_STATUSES) - MOST_FAILURES
-        lines += ["", "and %d more failed" % more]
+        lines += ["", "and %d more failed" % ((bad or _failed_in_all(counts)) - MOST_FAILURES)]
     for status, words in ((JobStatus.BLOCKED, "not run, because what they need failed"),
                           (JobStatus.CANCELLED, "not started or stopped")):
         if counts.get(status):
@@ -157,15 +164,20 @@ def _subject(template: str, run: RunRecord, event: str, jobs: Sequence[str]) -> 
     return re.sub(r"\{(\w+)\}", lambda match: values.get(match.group(1), match.group()), template)
 
 
-def _headline(run: RunRecord, counts: Dict[str, int], previous: Optional[RunRecord]) -> str:
-    total = sum(counts.values())
-    bad = sum(counts.get(status, 0) for status in FAILURE_STATUSES)
+def _failed_in_all(counts: Dict[str, int]) -> int:
+    return sum(counts.get(status, 0) for status in FAILURE_STATUSES)
+
+
+def _headline(run: RunRecord, counts: Dict[str, int], bad: int, previous: Optional[RunRecord]) -> str:
+    total, forgiven = sum(counts.values()), _failed_in_all(counts) - bad
     text = "run %d of %s on %s: %s" % (run.run_id, run.application, run.host or "this machine", run.status)
     text += " (exit %d)" % run.exit_code if run.exit_code is not None else ""
     if run.reason:
         text += ", " + " ".join(run.reason.split())
     else:
-        text += ", %d of %d jobs failed" % (bad, total) if bad else ", %d jobs" % total
+        text += ", %d of %d jobs failed" % (bad, total) if bad else ", %d job%s" % (total, "" if total == 1 else "s")
+    if forgiven:
+        text += "; %d that may fail did" % forgiven
     if previous is not None:
         text += "\nrun %d before it was %s" % (previous.run_id, previous.status)
     return text

@@ -136,8 +136,8 @@ def _cause(history: History, run: RunRecord, event: str) -> str:
     if event not in ("failure", "lost"):
         return event
     names = [job.job_id for job in failed_jobs(history, run)]
-    total = sum(history.job_counts(run.run_id).get(status, 0) for status in FAILURE_STATUSES)
     text = ", ".join(names[:5])
     if len(names) > 5:
-        text += " and %d more" % (total - 5)
+        text += " and %d more" % ((history.failure_count(run.run_id) or sum(
+            history.job_counts(run.run_id).get(status, 0) for status in FAILURE_STATUSES)) - 5)
     return "%s: %s" % (event, text) if text else event

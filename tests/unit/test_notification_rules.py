@@ -26,14 +26,17 @@ class Stage:
         self.folder = folder
         self.number = 0
 
-    def run(self, status: str, failed: Sequence[int] = (), lost: Sequence[int] = (), at: float = 1020.0) -> RunRecord:
+    def run(self, status: str, failed: Sequence[int] = (), lost: Sequence[int] = (), at: float = 1020.0, count: int = 3,
+            may_fail: Sequence[int] = ()) -> RunRecord:
         """A run of three jobs, recorded as one whose file has rules."""
         self.number += 1
-        built = pipeline("nightly", 3)
+        built = pipeline("nightly", count)
+        for position in may_fail:
+            built.jobs[position].allow_failure = True
         built.notifications = (NotificationRule(("failure",), "command:x"),)
         run_id = self.history.create_run(new_run(self.number), built, places)
         events: List[Any] = []
-        for position in range(3):
+        for position in range(count):
             if position in failed or position in lost:
                 how = JobStatus.LOST if position in lost else JobStatus.FAILED
                 events += [intended(run_id, position), started(run_id, position),
@@ -81,6 +84,24 @@ def test_lost(stage: Stage) -> None:
     lost = stage.run(RunStatus.LOST, lost=(1,))
     assert stage.told(lost, rule("failure"), rule("lost", to="mailto:b"), rule("failure", "lost", to="mailto:c")) == [
         "failure: job1", "lost: job1", "lost: job1"]
+
+
+def test_a_job_that_may_fail_is_not_counted_as_failed(stage: Stage) -> None:
+    stage.told(stage.run(RunStatus.FAILED, failed=(0, 1), may_fail=(1,)), rule("failure"))
+    body = json.loads(Outbox(stage.history).recent(1)[0].message)["body"]
+    assert "FAILED (exit 1), 1 of 3 jobs failed; 1 that may fail did\n" in body, body
+    assert stage.told(stage.run(RunStatus.SUCCESS, failed=(1,), may_fail=(1,)), rule("recovery")) == ["recovery"]
+    message = json.loads(Outbox(stage.history).recent(1)[0].message)
+    assert message["subject"] == "[executioner] nightly recovered (alpha)" and message["payload"]["jobs"] == []
+    assert message["body"].startswith("run 2 of nightly on alpha: SUCCESS (exit 0), 3 jobs; 1 that may fail did\n"
+                                      "run 1 before it was FAILED\n"), message["body"]
+
+
+def test_many_that_may_fail_hide_nobody_who_may_not(stage: Stage) -> None:
+    run = stage.run(RunStatus.FAILED, failed=range(260), may_fail=[one for one in range(250)], count=261)
+    assert stage.told(run, rule("failure")) == ["failure: job250, job251, job252, job253, job254 and 5 more"]
+    body = json.loads(Outbox(stage.history).recent(1)[0].message)["body"]
+    assert "10 of 261 jobs failed; 250 that may fail did" in body and "job249" not in body and "more failed" not in body
 
 
 def test_cancelled_is_no_failure(stage: Stage) -> None:
