@@ -470,10 +470,11 @@ class History:
 
     def failure_count(self, run_id: int) -> int:
         """How many jobs of a run failed that may not."""
-        failures = sorted(FAILURE_STATUSES)
+        values: List[SqlValue] = [run_id]
+        values += sorted(FAILURE_STATUSES)
         row = self._database.fetchone(
             "SELECT count(*) FROM jobs WHERE run_id = ? AND allow_failure = 0 AND status IN (%s)" % ", ".join(
-                "?" * len(failures)), [run_id] + failures)
+                "?" * (len(values) - 1)), values)
         return 0 if row is None else int(row[0])
 
     def attempts(self, run_id: int, job: Union[int, str, None] = None) -> "List[AttemptRecord]":
