@@ -5,11 +5,11 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Dict, Iterator
+from typing import Any, Dict, Iterator
 
 import pytest
 
-from executor_case import Case, python, wait_until
+from executor_case import DEADLINE_S, Case, python, wait_until
 from jobs.keeper.processes import stat_of
 from jobs.keeper.record import read_record
 from jobs.models import JobStatus
@@ -208,7 +208,7 @@ def test_a_fifo_as_standard_input_holds_nobody_up(case: Case) -> None:
     os.mkfifo(str(case.folder / "fifo"))
     case.go("reads", "cat", stdin_path="fifo")
     case.go("other", "echo here")
-    case.finish(10)
+    case.finish()
     assert case.stdout("other") == b"here\n"
 
 
@@ -269,7 +269,7 @@ def test_too_much_output_stops_a_job(case: Case) -> None:
 def test_slots_bound_what_runs_at_once(tmp_path: Path) -> None:
     """Never more than the slots, and all of them used."""
     case = Case(tmp_path, slots=3)
-    code = "echo S >> ledger; sleep 0.05; echo E >> ledger"
+    code = "echo S >> ledger; while [ $(grep -c S ledger) -lt 3 ]; do sleep 0.01; done; sleep 0.05; echo E >> ledger"
     case.start(*[case.attempt("j%d" % number, code) for number in range(12)])
     case.finish()
     assert case.close() == []
@@ -327,9 +327,12 @@ def test_a_success_that_others_must_confirm_halts_too(tmp_path: Path) -> None:
 def test_withdraw_gives_back_what_has_not_begun(tmp_path: Path) -> None:
     """What runs goes on; what is queued never begins."""
     case = Case(tmp_path, slots=1)
-    case.start(*[case.attempt("j%d" % number, "sleep 0.2; echo %d >> ledger" % number) for number in range(4)])
+    os.mkfifo(str(tmp_path / "gate"))
+    case.start(*[case.attempt("j%d" % number, "read line < gate; echo %d >> ledger" % number) for number in range(4)])
     case.until(lambda: "j0" in case.started, "the first start")
     case.executor.withdraw()
+    case.until(lambda: case.withdrawn, "the withdrawal")
+    (tmp_path / "gate").write_text("go\n")
     case.finish()
     assert case.close() == []
     assert case.order == ["j0"] and case.withdrawn == ["j1", "j2", "j3"]
@@ -339,15 +342,25 @@ def test_withdraw_gives_back_what_has_not_begun(tmp_path: Path) -> None:
 def test_a_queued_attempt_that_is_stopped_is_given_back(tmp_path: Path) -> None:
     """It never begins."""
     case = Case(tmp_path, slots=1)
-    case.start(case.attempt("runs", "sleep 0.3"), case.attempt("waits", "echo x > ran"))
+    os.mkfifo(str(tmp_path / "gate"))
+    case.start(case.attempt("runs", "read line < gate"), case.attempt("waits", "echo x > ran"))
     case.executor.stop("waits", "cancel")
     case.executor.stop("nobody", "cancel")
+    case.until(lambda: case.withdrawn, "it is given back")
+    (tmp_path / "gate").write_text("go\n")
     case.finish()
     assert case.close() == []
     assert case.withdrawn == ["waits"] and case.order == ["runs"] and not (tmp_path / "ran").exists()
 
 
 # ---- limits and stops ----------------------------------------------------------------------------------------------
+
+def begin(case: Case, name: str, command: str, **options: Any) -> None:
+    """Start a job that says that it is ready for its stop signal, and wait for that."""
+    case.go(name, command, **options)
+    wait_until(lambda: (case.output / (name + ".out")).exists() and case.stdout(name), "the job is ready")
+    case.until(lambda: name in case.started, "told as started")
+
 
 @pytest.mark.parametrize("reason, status", [
     ("timeout", JobStatus.TIMEOUT), ("total_timeout", JobStatus.TIMEOUT), ("run_timeout", JobStatus.TIMEOUT)])
@@ -356,21 +369,22 @@ def test_a_time_limit_fires(case: Case, reason: str, status: str) -> None:
     outcome = case.run("sleep 60", timeout_s=0.5, timeout_reason=reason)
     assert (outcome.status, outcome.exit_code, outcome.signal, outcome.stop_reason) == (status, None, "SIGTERM", reason)
     assert outcome.reason == "%s after 0.5 s" % reason.replace("_", " ")
-    assert outcome.duration_s is not None and 0.5 <= outcome.duration_s < 0.9
+    assert outcome.duration_s is not None and 0.5 <= outcome.duration_s < DEADLINE_S
 
 
 def test_an_exit_of_its_own_after_the_limit_is_a_timeout(case: Case) -> None:
     """A job that ends with success when it is told to stop has not succeeded."""
-    outcome = case.run(["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"], timeout_s=0.3)
+    begin(case, "a", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done")
+    case.executor.stop("a", "timeout")
+    case.finish()
+    outcome = case.outcomes["a"]
     assert (outcome.status, outcome.exit_code, outcome.signal) == (JobStatus.TIMEOUT, 0, None)
 
 
 def test_cancel_and_the_stop_signal_of_a_job(case: Case) -> None:
     """The job's own stop signal, and CANCELLED."""
-    case.go("a", "trap 'echo int; exit 7' INT; echo ready; while :; do sleep 0.05; done", stop_signal=int(signal.SIGINT),
-            stop_grace_s=0.3)
-    wait_until(lambda: (case.output / "a.out").exists() and case.stdout("a"), "the job is ready")
-    case.until(lambda: "a" in case.started, "told as started")
+    begin(case, "a", "trap 'echo int; exit 7' INT; echo ready; while :; do sleep 0.05; done",
+          stop_signal=int(signal.SIGINT))
     case.executor.stop("a", "cancel")
     case.executor.stop("a", "timeout")
     case.finish()
@@ -382,14 +396,16 @@ def test_cancel_and_the_stop_signal_of_a_job(case: Case) -> None:
 def test_a_job_that_obeys_nothing_is_killed_after_its_grace(case: Case) -> None:
     """The grace, then KILL; and KILL at once where that is asked for."""
     stubborn = "trap '' TERM INT HUP; echo ready; while :; do sleep 0.05; done"
-    outcome = case.run(stubborn, timeout_s=0.5, stop_grace_s=0.5)
-    assert (outcome.status, outcome.signal) == (JobStatus.TIMEOUT, "SIGKILL")
-    assert outcome.duration_s is not None and 1.0 <= outcome.duration_s < 1.6
-    case.go("b", stubborn, stop_grace_s=60.0)
-    wait_until(lambda: (case.output / "b.out").exists() and case.stdout("b"), "the job is ready")
+    begin(case, "a", stubborn, stop_grace_s=0.5)
+    before = time.monotonic()
+    case.executor.stop("a", "timeout")
+    case.finish()
+    assert 0.5 <= time.monotonic() - before
+    assert (case.outcomes["a"].status, case.outcomes["a"].signal) == (JobStatus.TIMEOUT, "SIGKILL")
+    begin(case, "b", stubborn, stop_grace_s=10 * DEADLINE_S)
     case.executor.stop("b", "cancel")
     case.executor.stop("b", "cancel", immediately=True)
-    case.finish(10)
+    case.finish()
     assert (case.outcomes["b"].status, case.outcomes["b"].signal) == (JobStatus.CANCELLED, "SIGKILL")
 
 
@@ -409,12 +425,13 @@ def test_wait_returns_early_when_woken(tmp_path: Path) -> None:
     """A signal's wake-up ends the wait, though nothing happened."""
     read_end, write_end = os.pipe()
     case = Case(tmp_path, wake_fds=[read_end])
-    case.go("a", "sleep 0.5")
+    os.mkfifo(str(tmp_path / "gate"))
+    case.go("a", "read line < gate")
     case.until(lambda: "a" in case.started, "the start")
     os.write(write_end, b"x")
-    before = time.monotonic()
-    assert case.wait(None) == [] and time.monotonic() - before < 0.4
+    assert case.wait(None) == []
     os.read(read_end, 1)
+    (tmp_path / "gate").write_text("go\n")
     case.finish()
     assert case.close() == []
     os.write(write_end, b"x")

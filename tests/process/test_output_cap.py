@@ -2,7 +2,7 @@
 import os
 from pathlib import Path
 
-from executor_case import Case
+from executor_case import DEADLINE_S, Case
 from jobs.models import JobStatus
 
 CAP = 8 << 20
@@ -43,9 +43,9 @@ def test_floods_are_stopped_at_their_cap_and_memory_does_not_grow(tmp_path: Path
 def test_what_ignores_its_stop_signal_is_killed_before_its_grace_is_over(tmp_path: Path) -> None:
     case = Case(tmp_path)
     outcome = case.run("trap '' TERM; while :; do head -c 1048576 /dev/zero; done", output_limit_bytes=CAP,
-                       stop_grace_s=25.0)
+                       stop_grace_s=10 * DEADLINE_S)
     assert (outcome.status, outcome.stop_reason, outcome.signal) == (JobStatus.FAILED, "output_limit", "SIGKILL")
-    assert outcome.duration_s is not None and outcome.duration_s < 15
+    assert outcome.duration_s is not None and outcome.duration_s < DEADLINE_S
     assert len(case.stdout("job0")) == CAP
     case.close()
 

@@ -143,7 +143,7 @@ def test_a_timeout_fires_although_the_runner_is_dead(case: Case) -> None:
     killed(case, dict(JOB, dependencies=[], timeout=1.0))
     wait_until(lambda: is_over(case))
     job = case.run("show", "1", "--json").json()["jobs"][0]
-    assert (job["status"], job["attempts"]) == ("TIMEOUT", 1) and 1.0 <= job["duration"] < 3.0
+    assert (job["status"], job["attempts"]) == ("TIMEOUT", 1) and 1.0 <= job["duration"] < 30.0
     assert case.run("show", "1", "--json").json()["status"] == "FAILED"
 
 
