@@ -3,6 +3,9 @@ from typing import Any, List
 
 from api_case import ApiCase
 
+#: Longer than anything here takes on a machine with other things to do.
+PATIENCE_MS = 60000
+
 
 class Tab:
     """A page, what it complained about, and whom it asked."""
@@ -13,7 +16,7 @@ class Tab:
         self.foreign: List[str] = []
         self.context = browser.new_context(**options)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(60000)  # the machine may be loaded
+        self.page.set_default_timeout(PATIENCE_MS)
         self.page.on("console", lambda message: self.complaints.append(message.text)
                      if message.type in ("error", "warning") and "the server responded with a status" not in message.text
                      else None)
@@ -34,3 +37,9 @@ class Tab:
         self.page.goto(self.origin + address)
         self.page.wait_for_selector("h1")
         return self.page
+
+    def expect(self, selector: str) -> Any:
+        """What is expected of elements sooner or later, looked for as the policy of the page allows: without ``eval``."""
+        from playwright.sync_api import expect
+        expect.set_options(timeout=PATIENCE_MS)
+        return expect(self.page.locator(selector))

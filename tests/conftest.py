@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 RINGS_WITH_CHILDREN = ("process", "cli", "faults", "api", "examples")
 #: In the names of tests that are made for each database.
 SERVERS = ("[oracle-stand-in", "[postgresql")
-#: How long what a test started may take to go after the test has ended, in seconds.
-GRACE_S = 5.0
+#: How long what a test started may take to go after the test has ended, in seconds, where other things run as well.
+GRACE_S = 20.0
 
 
 def usual_signals() -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from api_case import ROOT, ApiCase
+from api_case import PATIENCE_S, ROOT, ApiCase
 
 
 class Site(ApiCase):
@@ -42,9 +42,9 @@ class Site(ApiCase):
         return wait_for(lambda: self.get("/api/v1/runs/%d" % run_id).json(), lambda run: run["status"] in statuses)
 
 
-def wait_for(look: Callable[[], Any], is_it: Callable[[Any], bool], seconds: float = 20.0) -> Any:
+def wait_for(look: Callable[[], Any], is_it: Callable[[Any], bool]) -> Any:
     """Look until it is so."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         seen = look()
         if is_it(seen):
@@ -179,7 +179,7 @@ def test_run_with_a_server_beside_it(site: Site) -> None:
 
     wait_for(answers, bool)
     os.unlink(mark)
-    assert runner.wait(20) == 0
+    assert runner.wait(PATIENCE_S) == 0
     wait_for(answers, lambda seen: not seen)
 
 
@@ -188,8 +188,9 @@ def test_a_server_beside_a_run_dies_with_it(site: Site) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    path = site.run([{"id": "a", "command": "test ! -e %s/go || sleep 1" % site.folder}])
-    open(os.path.join(site.folder, "go"), "w").close()
+    mark = os.path.join(site.folder, "go")
+    path = site.run([{"id": "a", "command": "while test -e %s; do sleep 0.02; done" % mark}])
+    open(mark, "w").close()
     runner = subprocess.Popen(site.words + ["run", path, "--serve", "127.0.0.1:%d" % port], env=site.environ)
 
     def answers() -> bool:
@@ -203,4 +204,5 @@ def test_a_server_beside_a_run_dies_with_it(site: Site) -> None:
     runner.kill()
     runner.wait()
     wait_for(answers, lambda seen: not seen)
+    os.unlink(mark)
     site.wait(2, "SUCCESS", "FAILED", "LOST")

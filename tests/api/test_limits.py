@@ -11,7 +11,7 @@ from typing import Iterator, List
 import pytest
 
 from api.server import Limits
-from api_case import ROOT, ApiCase, Events, parse_reply, read_all, read_reply
+from api_case import PATIENCE_S, ROOT, ApiCase, Events, parse_reply, read_all, read_reply
 from db_samples import new_run, pipeline
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
@@ -19,27 +19,34 @@ HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 
 @pytest.fixture
 def short(folder: str) -> Iterator[ApiCase]:
-    """A server with little patience."""
-    case = ApiCase(folder, Limits(connections=4, streams=2, head_s=0.4, body_s=0.4, write_s=0.5, idle_s=0.5))
+    """A server with little patience for what comes slowly."""
+    case = ApiCase(folder, Limits(connections=4, streams=2, head_s=0.4, body_s=0.4, write_s=0.5))
     yield case
     case.close()
 
 
-def drip(opened: socket.socket, data: bytes) -> float:
-    """Send a byte each 30 ms; seconds until the server has had enough."""
-    began = time.monotonic()
+@pytest.fixture
+def few(folder: str) -> Iterator[ApiCase]:
+    """A server with few places, and patience."""
+    case = ApiCase(folder, Limits(connections=4, streams=2, head_s=PATIENCE_S))
+    yield case
+    case.close()
+
+
+def is_cut(opened: socket.socket, data: bytes) -> bool:
+    """Send the data, then letters, a byte each 30 ms: whether the server has had enough before 40 s are over."""
     try:
-        for position in range(len(data)):
-            opened.sendall(data[position:position + 1])
+        for position in range(1300):
+            opened.sendall(data[position:position + 1] or b"a")
             time.sleep(0.03)
     except OSError:
-        pass
-    return time.monotonic() - began
+        return True
+    return False
 
 
 def test_a_head_has_its_time_in_all(short: ApiCase) -> None:
     with short.connect() as opened:
-        assert drip(opened, HEAD + b"X: " + b"a" * 100) < 2.5
+        assert is_cut(opened, HEAD + b"X: ")
         assert parse_reply(read_all(opened)).status == 408
 
 
@@ -48,27 +55,31 @@ def test_a_connection_that_says_nothing_is_closed(short: ApiCase) -> None:
         assert read_all(opened) == b""
 
 
-def test_an_idle_connection_is_closed(short: ApiCase) -> None:
-    with short.connect() as opened:
-        opened.sendall(HEAD + b"\r\n")
-        read_reply(opened)
+def test_an_idle_connection_is_closed(folder: str) -> None:
+    case = ApiCase(folder, Limits(idle_s=0.5, head_s=2 * PATIENCE_S))
+    with case.connect() as opened:
         began = time.monotonic()
-        assert read_all(opened) == b""
-        assert 0.3 < time.monotonic() - began < 3
-
-
-def test_the_second_head_has_its_time_too(short: ApiCase) -> None:
-    with short.connect() as opened:
         opened.sendall(HEAD + b"\r\n")
         read_reply(opened)
-        assert drip(opened, HEAD + b"X: " + b"a" * 100) < 2.5
+        assert read_all(opened) == b""
+        assert 0.4 < time.monotonic() - began < PATIENCE_S
+    case.close()
+
+
+def test_the_second_head_has_its_time_too(folder: str) -> None:
+    case = ApiCase(folder, Limits(head_s=1.0, idle_s=2 * PATIENCE_S))
+    with case.connect() as opened:
+        opened.sendall(HEAD + b"\r\n")
+        read_reply(opened)
+        assert is_cut(opened, HEAD + b"X: ")
         assert parse_reply(read_all(opened)).status == 408
+    case.close()
 
 
 def test_a_body_has_its_time_in_all(short: ApiCase) -> None:
     with short.connect() as opened:
-        opened.sendall(b"POST /api/v1/runs/1/cancel HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
-        assert drip(opened, b"x" * 200) < 2.5
+        opened.sendall(b"POST /api/v1/runs/1/cancel HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000\r\n\r\n")
+        assert is_cut(opened, b"")
         assert parse_reply(read_all(opened)).status == 408
 
 
@@ -84,19 +95,16 @@ def test_a_slow_reader_is_cut(short: ApiCase) -> None:
                 sent += 1
         except OSError:
             pass
-        deadline = time.monotonic() + 5
-        while len(short.server.connections) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert not len(short.server.connections)
+        wait_for(lambda: not len(short.server.connections))
 
 
-def test_the_oldest_incomplete_head_makes_place(short: ApiCase) -> None:
-    slow = [short.connect() for _ in range(4)]
+def test_the_oldest_incomplete_head_makes_place(few: ApiCase) -> None:
+    slow = [few.connect() for _ in range(4)]
     for opened in slow:
         opened.sendall(HEAD)
-    wait_for(lambda: len(short.server.connections) == 4)
-    assert short.get("/health").status == 200
-    assert short.server.connections.evicted == 1
+    wait_for(lambda: len(few.server.connections) == 4)
+    assert few.get("/health").status == 200
+    assert few.server.connections.evicted == 1
     assert read_all(slow[0]) == b""
     slow[1].sendall(b"\r\n")
     assert read_reply(slow[1]).status == 200
@@ -104,27 +112,27 @@ def test_the_oldest_incomplete_head_makes_place(short: ApiCase) -> None:
         opened.close()
 
 
-def test_streams_have_a_limit_of_their_own(short: ApiCase) -> None:
-    with short.history() as history:
+def test_streams_have_a_limit_of_their_own(few: ApiCase) -> None:
+    with few.history() as history:
         run_id = history.create_run(live_run(), pipeline())
     path = "/api/v1/runs/%d/events" % run_id
-    streams = [Events(short, path) for _ in range(2)]
+    streams = [Events(few, path) for _ in range(2)]
     assert [stream.next()[0] for stream in streams] == ["changes", "changes"]
-    refused = short.get(path)
+    refused = few.get(path)
     assert refused.status == 503 and refused.headers["retry-after"] == "5"
-    assert short.get("/health").status == 200
+    assert few.get("/health").status == 200
     streams[0].close()
-    wait_for(lambda: short.get(path.replace("events", "graph")).status == 200 and len(short.server.connections) <= 1)
+    wait_for(lambda: few.get(path.replace("events", "graph")).status == 200 and len(few.server.connections) <= 1)
     for stream in streams:
         stream.close()
 
 
-def test_where_nobody_can_go_the_new_one_is_told(short: ApiCase) -> None:
-    with short.history() as history:
+def test_where_nobody_can_go_the_new_one_is_told(few: ApiCase) -> None:
+    with few.history() as history:
         run_id = history.create_run(live_run(), pipeline())
-    short.server.connections.stream_limit = 4
-    streams = [Events(short, "/api/v1/runs/%d/events" % run_id) for _ in range(4)]
-    refused = short.get("/health")
+    few.server.connections.stream_limit = 4
+    streams = [Events(few, "/api/v1/runs/%d/events" % run_id) for _ in range(4)]
+    refused = few.get("/health")
     assert refused.status == 503 and refused.json()["code"] == "busy"
     for stream in streams:
         stream.close()
@@ -150,20 +158,24 @@ def test_few_descriptors_and_many_slow_sockets(folder: str) -> None:
     try:
         assert server.stdout is not None
         port = int(server.stdout.readline().decode().rsplit(":", 1)[1].strip("/\n"))
+        began = time.monotonic()
         attackers, times = _attack_and_ask(port, token, 150, 3.0)
+        took = time.monotonic() - began
         assert attackers > 150
         assert len(times) >= 20, "honest requests that were answered: %d" % len(times)
         times.sort()
-        assert times[len(times) * 9 // 10] < 0.5, times[-5:]
+        # Well below the time that a slow head may take, after which a place becomes free by itself.
+        assert times[len(times) * 9 // 10] < Limits().head_s / 2, times[-5:]
         with open("/proc/%d/status" % server.pid) as status:
             threads = int([line for line in status if line.startswith("Threads:")][0].split()[1])
         assert threads <= 32 + 3
         with open("/proc/%d/stat" % server.pid) as stat:
             fields = stat.read().rpartition(")")[2].split()
-        assert (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") < 3.0, "processor time of the server"
+        used = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        assert used < 1.0 + 0.8 * took, "processor time of the server, which spins"
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(PATIENCE_S)
         if server.stdout is not None:
             server.stdout.close()
 
@@ -174,7 +186,10 @@ def few_descriptors() -> None:
 
 
 def _attack_and_ask(port: int, token: str, sockets: int, seconds: float) -> "tuple[int, List[float]]":
-    """Keep that many slow sockets open; how many were opened in all, and how long honest requests took."""
+    """Keep that many slow sockets open; how many were opened in all, and how long honest requests took.
+
+    It goes on for at least so many seconds, and until both are enough to judge by.
+    """
     over = threading.Event()
     opened_in_all = [0]
 
@@ -203,9 +218,10 @@ def _attack_and_ask(port: int, token: str, sockets: int, seconds: float) -> "tup
     attacker = threading.Thread(target=attack)
     attacker.start()
     times: List[float] = []
-    deadline = time.monotonic() + seconds
+    start = time.monotonic()
     try:
-        while time.monotonic() < deadline:
+        while time.monotonic() < start + seconds or (
+                (len(times) < 20 or opened_in_all[0] <= sockets) and time.monotonic() < start + 2 * PATIENCE_S):
             began = time.monotonic()
             try:
                 with socket.create_connection(("127.0.0.1", port), 5) as asking:
@@ -228,9 +244,9 @@ def live_run() -> "object":
     return new_run(1, boot_id=boot_id(), runner_pid=os.getpid(), runner_start=start_time(os.getpid()))
 
 
-def wait_for(condition: "object", seconds: float = 5.0) -> None:
+def wait_for(condition: "object") -> None:
     """Wait until it is so."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.01)

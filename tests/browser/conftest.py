@@ -7,7 +7,7 @@ from typing import Any, Iterator
 import pytest
 
 from api_case import ROOT, ApiCase
-from browser_case import Tab
+from browser_case import PATIENCE_MS, Tab
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
@@ -21,7 +21,7 @@ def browser() -> Iterator[Any]:
     if path is None:
         pytest.skip("not run: no Chromium")
     with api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        opened = playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=2 * PATIENCE_MS)
         yield opened
         opened.close()
 
