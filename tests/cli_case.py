@@ -15,7 +15,7 @@ __all__ = ["Case", "Result"]
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: Longer than any command of a test takes; a command that hangs fails the test instead of the suite.
-PATIENCE_S = 40
+PATIENCE_S = 90
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _DURATION = re.compile(r"\b(\d+ h \d\d min|\d+ min \d\d s|\d+(\.\d+)? s)\b")

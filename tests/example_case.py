@@ -60,7 +60,7 @@ def attempts(document: Dict[str, Any]) -> Dict[str, int]:
 
 def wait_for_text(path: Path, words: str = "\n") -> str:
     """What is in a file once the words are."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if path.exists() and words in path.read_text(encoding="utf-8"):
             return path.read_text(encoding="utf-8")

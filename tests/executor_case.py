@@ -15,7 +15,7 @@ from jobs.models import AttemptOutcome, Job
 from jobs.ports import AttemptStart, Ended, ExecutorEvent, ExecutorNotice, Started, Withdrawn
 
 #: No test waits longer for anything.
-DEADLINE_S = 30.0
+DEADLINE_S = 45.0
 
 Command = Union[str, Sequence[str]]
 

@@ -47,7 +47,7 @@ class Engine:
         for stream in (self._child.stdin, self._child.stdout):
             if stream is not None:
                 stream.close()
-        self._child.wait(30)
+        self._child.wait(60)
 
 
 def plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from cli_case import Case
 
 __all__ = ["Background", "LONG", "begin", "is_alive", "keeper_of", "kill", "rows", "statuses", "wait_for_file", "wait_until"]
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 #: A command that says that it has begun, and ends well when the file ``go`` is there.
 LONG = "echo $EXECUTIONER_JOB_ID >> begun; while [ ! -e go ]; do sleep 0.02; done; echo $EXECUTIONER_JOB_ID >> done"

@@ -60,5 +60,5 @@ def test_the_command_says_the_address_as_browsers_want_it(folder: str) -> None:
             assert opened.recv(4096).startswith(b"HTTP/1.1 200")
     finally:
         server.send_signal(signal.SIGTERM)
-        assert server.wait(30) == 0
+        assert server.wait(60) == 0
         server.stdout.close()

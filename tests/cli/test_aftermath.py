@@ -11,7 +11,7 @@ import pytest
 from cli_case import Case
 from receivers import HttpReceiver, SmtpReceiver
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
@@ -75,13 +75,13 @@ def test_nobody_waits_for_a_server_that_hangs(case: Case) -> None:
         silent.listen(1)
         case.jobs({"id": "a", "command": "exit 3"},
                   notifications=[{"on": "failure", "to": "http://127.0.0.1:%d/" % silent.getsockname()[1]}])
-        before = time.monotonic()
         # communicate() returns when all who hold its pipes have gone: cron waits just so.
         case.run("run", "config.json").expect(code=1)
-        assert time.monotonic() - before < 8
+        waiting = followers(case)
         silent.accept()[0].close()
-        for pid in followers(case):
+        for pid in waiting:
             os.kill(pid, signal.SIGKILL)
+        assert waiting, "the run has waited for the server"
     assert [one["status"] for one in messages(case)] == ["WAITING"]
 
 
@@ -142,22 +142,20 @@ def test_off_means_off(case: Case) -> None:
 
 @pytest.mark.slow
 def test_a_job_that_will_be_late_is_told_before(case: Case) -> None:
-    slow = {"id": "slow", "command": "sleep ${HOW_LONG}", "deadline": "4s"}
+    slow = {"id": "slow", "command": "sleep ${HOW_LONG}", "deadline": "6s"}
     case.jobs({"id": "first", "command": "sleep 0.5"}, dict(slow, dependencies=["first"]),
               notifications=[{"on": "late", "to": "command:cat > late"}])
     case.run("run", "config.json", "--env", "HOW_LONG=1").expect(code=0)
     assert messages(case) == []
     wait_for(lambda: not followers(case))
-    case.jobs({"id": "first", "command": "sleep 4"}, dict(slow, dependencies=["first"]),
+    case.jobs({"id": "first", "command": "until test -e late; do sleep 0.05; done"}, dict(slow, dependencies=["first"]),
               notifications=[{"on": "late", "to": "command:cat > late"}])
-    before = time.time()
     case.run("run", "config.json", "--env", "HOW_LONG=1").expect(code=0)
     found = wait_for(settled(case, 1))
     assert [(one["status"], one["cause"]) for one in found] == [("SENT", "late: slow")]
     with open(case.path("late"), encoding="utf-8") as stream:
         text = stream.read()
     assert "slow of app (run 2) is expected to be late" in text and "first has run for" in text
-    assert os.stat(case.path("late")).st_mtime < before + 4.5
     assert len(notes(case, "job_late")) == 1
     wait_for(lambda: not followers(case))
 

@@ -42,17 +42,16 @@ def test_cancel_gives_the_grace_and_then_kills(case: Case) -> None:
         leader = pid_in(case, "begun")
         started = time.monotonic()
         case.run("cancel", "1").expect(0, out="run 1 of app: CANCELLED\n")
-        assert 0.5 <= time.monotonic() - started < 10 and not is_alive(leader)
+        assert 0.5 <= time.monotonic() - started and not is_alive(leader)
         assert runner.wait() == 143
 
 
 def test_cancel_now_gives_no_grace(case: Case) -> None:
-    case.jobs({"id": "long", "command": STUBBORN, "stop_grace": 50})
+    case.jobs({"id": "long", "command": STUBBORN, "stop_grace": 5000})
     with begin(case, "run", "config.json") as runner:
         leader = pid_in(case, "begun")
-        started = time.monotonic()
         case.run("cancel", "1", "--now").expect(0, out="run 1 of app: CANCELLED\n")
-        assert time.monotonic() - started < 10 and not is_alive(leader)
+        assert not is_alive(leader)
         assert runner.wait() == 143
 
 

@@ -64,7 +64,7 @@ def test_a_check_that_waits_holds_up_no_other_job_and_ends_with_the_run(case: Ca
         check("check_command", command="echo $$ > pid; exec sleep 300", timeout="10m")]},
               {"id": "quick", "command": "touch quick"}, parallel=True, max_workers=2)
     with case.background("run", "config.json", stderr=subprocess.PIPE) as runner:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not (os.path.exists(case.path("quick")) and os.path.exists(case.path("pid")) and os.path.getsize(case.path("pid"))):
             assert time.monotonic() < deadline and runner.poll() is None
             time.sleep(0.01)
@@ -154,7 +154,7 @@ def test_a_run_that_is_cancelled_waits_for_no_check(case: Case) -> None:
     assert "check_command: given up, since the run is to stop" in case.run("show", "last").out
     with open(case.path("pid")) as file:
         pid = int(file.read())
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while os.path.exists("/proc/%d" % pid):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -183,7 +183,7 @@ def test_what_a_settling_check_finds_shows_no_secret(case: Case) -> None:
 
 def wait_for(case: Case, runner: "subprocess.Popen[bytes]", name: str) -> None:
     """Wait until a file is there."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not os.path.exists(case.path(name)):
         assert time.monotonic() < deadline and runner.poll() is None
         time.sleep(0.01)

@@ -1,7 +1,6 @@
 """What jobs tell each other, whether they run at all, and pools, with the real command."""
 import os
 import subprocess
-import time
 from typing import Any, Dict
 
 import pytest
@@ -127,13 +126,11 @@ def test_a_pool_is_shared_by_the_jobs_of_a_run_and_by_runs(case: Case) -> None:
 
 
 def test_both_slots_of_a_pool_are_used(case: Case) -> None:
-    wait = "touch %s; for i in $(seq 200); do test -e %s && exit 0; sleep 0.05; done; exit 1"
+    wait = "touch %s; for i in $(seq 600); do test -e %s && exit 0; sleep 0.05; done; exit 1"
     case.jobs({"id": "a", "command": wait % ("a", "b"), "pool": "db"}, {"id": "b", "command": wait % ("b", "a"), "pool": "db"},
               {"id": "whole", "command": "true", "pool": "db", "pool_slots": 2},
               parallel=True, max_workers=3, pools={"db": 2})
-    began = time.monotonic()
     case.run("run", "config.json").expect(0)
-    assert time.monotonic() - began < 10
 
 
 def test_bad_values_start_nothing(case: Case) -> None:

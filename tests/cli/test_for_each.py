@@ -171,7 +171,7 @@ def test_a_runner_that_dies_among_items(case: Case) -> None:
                "command": "echo ${item} >> ran; test ${item} != 2 || until test -e good; do sleep 0.05; done"},
               {"id": "b", "command": "echo b >> ran", "dependencies": ["a"]})
     with case.background("run", "config.json") as process:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not os.path.exists(case.path("ran")) or len(lines(case, "ran")) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.02)

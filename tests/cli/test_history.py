@@ -80,7 +80,7 @@ def test_how_a_run_is_named(case: Case, word: str, number: int) -> None:
 
 
 def wait_for(case: Case, name: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not os.path.exists(case.path(name)):
         assert time.monotonic() < deadline, name
         time.sleep(0.01)
@@ -93,7 +93,7 @@ def test_status_while_something_runs(case: Case) -> None:
     runner = subprocess.Popen(case.command("run", "config.json"), cwd=case.folder, env=case.environ)
     try:
         wait_for(case, "started")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             document = case.run("status", "--json").expect(0, err="").json()
             running = document["running"][0]
@@ -116,7 +116,7 @@ def test_status_while_something_runs(case: Case) -> None:
         case.run("run", "config.json").expect(75, out="")
     finally:
         case.file("stop", "")
-        assert runner.wait(20) == 0
+        assert runner.wait(60) == 0
     case.run("show", "4").expect(0)
 
 
@@ -136,8 +136,8 @@ def test_a_second_run_is_refused_skipped_or_waits(case: Case) -> None:
         waiting = subprocess.Popen(case.command("run", "--wait", "config.json"), cwd=case.folder, env=case.environ)
     finally:
         case.file("stop", "")
-        assert runner.wait(20) == 0
-    assert waiting.wait(20) == 0
+        assert runner.wait(60) == 0
+    assert waiting.wait(60) == 0
     assert [run["status"] for run in case.run("runs", "--json").json()] == ["SUCCESS", "SUCCESS"]
 
 
@@ -149,8 +149,8 @@ def test_a_waiting_run_can_be_stopped(case: Case) -> None:
         waiting = subprocess.Popen(case.command("run", "--wait", "config.json"), cwd=case.folder, env=case.environ)
         time.sleep(0.5)  # whenever it comes, before or while it waits, the signal ends it
         waiting.send_signal(signal.SIGTERM)
-        assert waiting.wait(20) in (143, -15)
+        assert waiting.wait(60) in (143, -15)
     finally:
         case.file("stop", "")
-        assert runner.wait(20) == 0
+        assert runner.wait(60) == 0
     assert len(case.run("runs", "--json").json()) == 1

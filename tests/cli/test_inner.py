@@ -142,7 +142,7 @@ def test_a_runner_that_dies_inside(case: Case) -> None:
     files(case, [{"id": "a", "command": "echo a >> $RAN; until test -e ../good; do sleep 0.05; done"}, says("b", dependencies=["a"])],
           {"id": "n", "config": "in/i.json"}, says("post", dependencies=["n"]))
     with case.background("run", "config.json") as process:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not os.path.exists(case.path("ran")):
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -78,7 +78,7 @@ def test_a_secret_of_the_configuration_is_masked(case: Case) -> None:
 
 
 def wait_for(case: Case, name: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not os.path.exists(case.path(name)):
         assert time.monotonic() < deadline, name
         time.sleep(0.01)

@@ -97,7 +97,7 @@ def test_slots_that_its_runs_take_are_shown(case: Case) -> None:
 
     def ask(url: str, path: str, token: str) -> bytes:
         request = urllib.request.Request(url + path, headers={"Authorization": "Bearer " + token})
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return bytes(answer.read())
 
     with case.background("run", "config.json"):

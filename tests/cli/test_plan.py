@@ -103,7 +103,7 @@ def test_a_plan_with_history(case: Case) -> None:
     assert sorted(document) == ["application", "config", "critical_path", "expected_duration", "jobs", "max_workers",
                                 "not_run"]
     assert document["critical_path"] == ["slow", "last"] and document["max_workers"] == 2
-    assert 0.4 <= document["expected_duration"] < 5
+    assert 0.4 <= document["expected_duration"] < 60
     jobs = {job["job_id"]: job for job in document["jobs"]}
     assert jobs["last"]["starts_after"] >= 0.4 > jobs["quick"]["starts_after"]
     assert jobs["last"]["needs"] == [{"job": "slow", "when": "success"}, {"job": "quick", "when": "success"}]

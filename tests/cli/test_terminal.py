@@ -26,8 +26,9 @@ def on_terminal(case: Case, *words: str, environ: Optional[Dict[str, str]] = Non
                                env=dict(dict(case.environ, TERM="xterm"), **(environ or {})), stdout=subprocess.PIPE)
     os.close(side)
     seen = b""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
+        has_ended = process.poll() is not None  # before the look: what it wrote last is there then
         if select.select([main], [], [], 0.1)[0]:
             try:
                 data = os.read(main, 65536)
@@ -36,13 +37,13 @@ def on_terminal(case: Case, *words: str, environ: Optional[Dict[str, str]] = Non
             if not data:
                 break
             seen += data
-        elif process.poll() is not None:
+        elif has_ended:
             break
     os.close(main)
     assert process.stdout is not None
     out = process.stdout.read()
     process.stdout.close()
-    return process.wait(20), out.decode("utf-8"), seen.decode("utf-8").replace("\r\n", "\n")
+    return process.wait(60), out.decode("utf-8"), seen.decode("utf-8").replace("\r\n", "\n")
 
 
 def settled(seen: str) -> str:

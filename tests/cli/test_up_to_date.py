@@ -99,7 +99,7 @@ def test_an_attempt_that_broke_off_leaves_nothing_to_be_trusted(files: Case) -> 
 def test_a_killed_runner_and_its_job_leave_nothing_to_be_trusted(files: Case) -> None:
     files.jobs(dict(JOIN, command="echo half > out.txt; echo $$ > pid; test -e good || exec sleep 300"), on_runner_death="kill")
     with files.background("run", "config.json", stderr=subprocess.DEVNULL) as runner:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not os.path.exists(files.path("pid")):
             assert time.monotonic() < deadline and runner.poll() is None
             time.sleep(0.01)

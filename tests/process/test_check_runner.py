@@ -13,7 +13,7 @@ from jobs.checks.result import CheckContext, CheckResult
 from jobs.checks.runner import Checked, CheckRunner, CheckService, InlineCheckRunner, failure_reason
 from jobs.models import Check
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class Loop:
@@ -104,7 +104,7 @@ def test_one_that_hangs_holds_up_nobody_else(loop: Loop) -> None:
 
 
 def test_one_that_does_not_answer_in_time_has_failed_and_the_rest_goes_on() -> None:
-    loop = Loop(timeout_s=0.1)
+    loop = Loop(timeout_s=1.0)
     before = threads()
     try:
         # More than there are threads: each must be replaced.
@@ -113,7 +113,7 @@ def test_one_that_does_not_answer_in_time_has_failed_and_the_rest_goes_on() -> N
         found = loop.answers(6)
         for checked in found.values():
             assert [(result.passed, result.reason, result.is_known) for result in checked.results] == [
-                (True, "/work", True), (False, "timed out after 0.1 s", False), (True, "/work", True)]
+                (True, "/work", True), (False, "timed out after 1 s", False), (True, "/work", True)]
         loop.submit("after", "passes")
         assert loop.answers(1)["after"].passed
         # What comes too late is ignored.

@@ -37,6 +37,6 @@ def test_two_keepers_of_one_zip(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     environment = dict(runner_environment(), PYTHONPATH=str(archive))
     done = subprocess.run([sys.executable, "-c", CODE, str(tmp_path / "work"), str(archive)], env=environment,
-                          cwd=str(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+                          cwd=str(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
     assert done.stdout.decode().split("\n")[0] == "SUCCESS SUCCESS []", done.stderr.decode()
     assert json.dumps(os.listdir(str(tmp_path / "work" / "output"))).count(".out") == 2

@@ -16,7 +16,7 @@ from jobs.exceptions import EXIT_LOCKED, OverlapError, StorageError
 from jobs.locks import (FileLock, LockHolder, acquire_application_lock, application_lock_path, is_held, read_holder)
 
 ROOT = str(Path(__file__).resolve().parent.parent.parent)
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 HOLD = """
 import sys
 sys.path.insert(0, %r)

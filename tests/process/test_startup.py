@@ -15,7 +15,7 @@ def run(code: str, before: str = "") -> List[str]:
     """Run code in a fresh interpreter whose surroundings were spoilt before it started; the lines that it wrote."""
     spoil = "import os, signal, sys\n%s\nos.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])" % before
     done = subprocess.run([sys.executable, "-c", spoil, code], env=runner_environment(), stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().splitlines()
 

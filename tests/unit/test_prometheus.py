@@ -151,7 +151,7 @@ def test_a_real_prometheus_scrapes_it(history: History, tmp_path: Any) -> None:
             ('night\u00e9 "x"', "success"): "3", ('night\u00e9 "x"', "failed"): "1", ("wide", "success"): "1"}
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
         server.shutdown()
         server.server_close()
     assert os.path.isdir(str(tmp_path / "tsdb"))
