@@ -50,7 +50,7 @@ def m1(trials):
     good = sum(1 for row in history.jobs if row.status == "SUCCESS")
     trials.expect(good == count and history.integrity == "ok", "%d of %d jobs are SUCCESS, integrity %s" % (
         good, count, history.integrity))
-    trials.expect(not faultlib.marked(mark), "processes were left")
+    trials.expect(not faultlib.left_of(mark), "processes were left")
     if trials.expect(bool(first), "the run was over before it could be measured"):
         for name in ("runner", "keeper"):
             growth = last[name] - first[name]

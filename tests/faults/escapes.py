@@ -96,7 +96,7 @@ def finish(trials, number, folder, jobs, tags, stays, **top):
         trials.expect(not left, "%s: left after the run: %s" % (style, left), number)
         for pid in left:
             faultlib.kill_quietly(pid)
-    left = faultlib.marked(mark)
+    left = faultlib.left_of(mark)
     trials.expect(not left, "processes of the run were left: %s" % left, number)
     faultlib.clear_away(mark)
     trials.expect(not done.traceback, "a traceback: %s" % done.tail(), number)

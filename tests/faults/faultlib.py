@@ -385,6 +385,34 @@ def waited_s(pid="self"):
         return 0.0
 
 
+class Stalls:
+    """How long this machine keeps a process waiting that sleeps and works a little: a probe of its own beside a trial.
+
+    A bound in seconds holds where nothing else runs; elsewhere what is measured may be later by a few of these.
+    """
+
+    PROBE = ("import sys, time\nworst = 0.0\nwhile True:\n began = time.monotonic()\n time.sleep(0.02)\n sum(range(20000))\n"
+             " late = time.monotonic() - began - 0.02\n"
+             " if late > worst:\n  worst = late\n  print(worst, flush=True)\n")
+
+    def __enter__(self):
+        self._child = subprocess.Popen([sys.executable, "-I", "-S", "-c", self.PROBE], stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.PIPE)
+        self._child.stdout.readline()
+        return self
+
+    def __exit__(self, *_):
+        if self._child.poll() is None:
+            self._child.kill()
+            self._child.communicate()
+
+    def allowance_s(self):
+        """What a chain of some processes may be later by, in seconds; the probe ends with the question."""
+        self._child.kill()
+        told = self._child.communicate()[0].split(b"\n")[:-1]
+        return 8 * float(told[-1]) if told else 0.0
+
+
 def children_of(pid):
     """Pids of the living children of a process."""
     return [process.pid for process in processes().values() if process.ppid == pid and process.alive]
@@ -417,6 +445,12 @@ def wait_until(condition, timeout_s, pause_s=0.01):
         if value or time.monotonic() >= deadline:
             return value
         time.sleep(pause_s)
+
+
+def left_of(mark, variable=MARK):
+    """Pids of what still carries the mark when it has had its time to go: a keeper ends a moment after its runner."""
+    wait_until(lambda: not marked(mark, variable=variable), 20, 0.02)
+    return marked(mark, variable=variable)
 
 
 def clear_away(mark, variable=MARK):

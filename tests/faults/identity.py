@@ -67,7 +67,7 @@ def first_process(trials, number):
     wanted = (143, -15, 137, 15) if stops else (0,)
     # Process 1 cannot die of a signal that it sends to itself: the code has to say it.
     trials.expect(child.returncode in wanted, "ended with %s %r" % (child.returncode, err[-200:]), number)
-    left = faultlib.marked(mark)
+    left = faultlib.left_of(mark)
     trials.expect(not left, "processes were left: %s" % left, number)
     faultlib.clear_away(mark)
     history = History(home)

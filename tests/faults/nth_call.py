@@ -145,7 +145,7 @@ class Ground:
             if done.code not in (0, 1) or done.traceback:
                 trials.violation("%s: the next run: %s" % (what, done.tail()), number)
                 return
-        left = faultlib.marked(mark)
+        left = faultlib.left_of(mark)
         trials.expect(not left, "%s: processes were left: %s" % (what, left), number)
         for text in disagreements(History(home, check=True), faultlib.read_ledger(ledger), jobs, may_be_lost=True):
             trials.violation("%s: %s" % (what, text), number)

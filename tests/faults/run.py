@@ -157,7 +157,8 @@ class Running:
                 if time.monotonic() < self.deadline:
                     return None
                 self.end()
-            left = faultlib.clear_away(self.token, "FAULTS_SUITE")
+            left = len(faultlib.left_of(self.token, "FAULTS_SUITE"))
+            faultlib.clear_away(self.token, "FAULTS_SUITE")
             result = read_result(self.out, self.row.ident)
             if code != 0:
                 why = "hangs: killed after %.0f s" % (time.monotonic() - self.began) if code is None else "ended with %s" % code

@@ -108,25 +108,22 @@ def s2(trials):
         home = os.path.join(folder, "home")
         out = os.path.join(folder, "status")
         # What it does about TERM is read from outside of it; then it sleeps politely.
-        jobs = [{"id": "polite", "timeout": 0.4, "stop_grace": 8,
+        jobs = [{"id": "polite", "timeout": 1.0, "stop_grace": 300,
                  "command": ["sh", "-c", "while read -r line; do case $line in SigBlk*|SigIgn*) echo \"$line\";; "
-                                             "esac; done </proc/$$/status >%s; exec sleep 30" % out]}]
+                                             "esac; done </proc/$$/status >%s; exec sleep 300" % out]}]
         config = faultlib.config_of(folder, jobs)
         parent = ("signal.signal(%d, signal.SIG_IGN)" if how == "ignored" else
                   "signal.pthread_sigmask(signal.SIG_BLOCK, [%d])") % number
-        began = time.monotonic()
         child = subprocess.Popen(as_child_of(parent, trials.product.argv("run", config)),
                                  env=trials.product.environment(home), stdin=subprocess.DEVNULL,
                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
-            _, err = child.communicate(timeout=30)
+            _, err = child.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             child.kill()
             child.communicate()
-            trials.violation("signal %d %s: the run hangs" % (number, how), index)
+            trials.violation("signal %d %s: the run hangs, or TERM did not stop the job" % (number, how), index)
             return
-        took = time.monotonic() - began
-        trials.expect(took < 7, "signal %d %s: TERM did not stop the job, it took %.1f s" % (number, how, took), index)
         trials.expect(child.returncode == 1, "signal %d %s: the run ended with %s %r" % (
             number, how, child.returncode, err[-200:]), index)
         masks = dict(line.split(":") for line in open(out).read().splitlines()) if os.path.exists(out) else {}
@@ -204,12 +201,12 @@ def stop(trials, number):
             os.killpg(child.pid, one) if case == "group INT" else os.kill(child.pid, one)
     what = "%s, %s" % (case, phase)
     try:
-        child.wait(timeout=15)
+        child.wait(timeout=60)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
         trials.violation("%s: the run does not stop" % what, number)
-    left = faultlib.marked(mark)
+    left = faultlib.left_of(mark)
     trials.expect(not left, "%s: processes were left: %s" % (what, left), number)
     faultlib.clear_away(mark)
     code = child.returncode
