@@ -2,7 +2,7 @@
 
 Built from the history alone, a bounded number of failures, so a run of 100,000 jobs costs no more than one of three.
 """
-from typing import List, Optional
+from typing import List, Mapping, Optional
 
 from db.history import History
 from executioner.render import (count_text, counts_line, duration_or_dash, how_it_ended, one_line, status_label,
@@ -14,6 +14,7 @@ from jobs.models import FAILURE_STATUSES, JobStatus, RunStatus
 from jobs.records import JobRecord, RunRecord
 from jobs.tails import read_tail, short_lines
 from jobs.terminal_text import safe_text
+from monitoring.message import resume_command, runbook_lines
 
 __all__ = ["MOST_FAILURES", "TAIL_LINES", "final_line", "summary"]
 
@@ -30,10 +31,12 @@ def final_line(run: RunRecord, history: History) -> str:
                                  duration_or_dash(run.duration_s))
 
 
-def summary(history: History, run_id: int, command: str, masker: Masker = NO_SECRETS) -> List[str]:
+def summary(history: History, run_id: int, command: str, masker: Masker = NO_SECRETS,
+            runbooks: Optional[Mapping[str, str]] = None) -> List[str]:
     """The lines of the summary; control characters in them are safe, secrets masked.
 
     :param command: how ``executioner`` with this home is called, for the commands that show more
+    :param runbooks: of jobs, by id
     """
     run = history.run(run_id, with_jobs=False)
     if run is None:
@@ -42,10 +45,11 @@ def summary(history: History, run_id: int, command: str, masker: Masker = NO_SEC
              "  started  " + time_text(run.started_at)]
     if run.host:
         lines.append("  host     " + run.host)
-    lines += _failures(history, run, command, masker)
+    lines += _failures(history, run, command, masker, runbooks or {})
     for status in (JobStatus.BLOCKED, JobStatus.CANCELLED):
         lines += _named(history, run, status)
-    lines += ["", "output of all jobs: " + run.log_dir, "all of the run:     %s show %d" % (command, run.run_id)]
+    lines += ["", "output of all jobs: " + run.log_dir, "all of the run:     %s show %d" % (command, run.run_id),
+              "to go on with it:   " + resume_command(run, command)]
     return [safe_text(masker.mask_text(line)) for line in lines]
 
 
@@ -55,7 +59,8 @@ def _head(run: RunRecord) -> str:
     return "run %d of %s %s%s%s" % (run.run_id, run.application, run.status, code, reason)
 
 
-def _failures(history: History, run: RunRecord, command: str, masker: Masker) -> List[str]:
+def _failures(history: History, run: RunRecord, command: str, masker: Masker,
+              runbooks: Mapping[str, str]) -> List[str]:
     failed = history.jobs(run.run_id, sorted(FAILURE_STATUSES), limit=MOST_FAILURES + 1)
     lines: List[str] = []
     for job in failed[:MOST_FAILURES]:
@@ -64,6 +69,7 @@ def _failures(history: History, run: RunRecord, command: str, masker: Masker) ->
             job.status, job.reason, job.exit_code, job.attempts, job.duration_s), forgiven)]
         if job.description:
             lines.append("  " + one_line(job.description))
+        lines += runbook_lines(runbooks.get(job.job_id, ""))
         lines += _output(job, masker)
         if job.stderr_path:
             lines.append("  more: %s logs %d %s" % (command, run.run_id, in_shell(job.job_id)))

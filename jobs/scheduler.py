@@ -153,6 +153,7 @@ class Scheduler:
         self.stop_kind = ""
         self._mode = GOING
         self._failed_required = 0
+        self._blocked_required = 0
         self._cancelled_by_stop = 0
         self._met = [0] * count
         self._final_dependencies = [0] * count
@@ -409,7 +410,10 @@ class Scheduler:
         if self.stop_kind and self._cancelled_by_stop:
             return RunStatus.CANCELLED, self.stop_reason
         if self._failed_required:
-            return RunStatus.FAILED, "%d of %d jobs failed" % (self._failed_required, len(self.jobs))
+            blocked = ", %d blocked" % self._blocked_required if self._blocked_required else ""
+            return RunStatus.FAILED, "%d of %d jobs failed%s" % (self._failed_required, len(self.jobs), blocked)
+        if self._blocked_required:
+            return RunStatus.FAILED, "%d of %d jobs blocked" % (self._blocked_required, len(self.jobs))
         return RunStatus.SUCCESS, ""
 
     # ---- the table -----------------------------------------------------------------------------------------------
@@ -564,7 +568,10 @@ class Scheduler:
         self._to_settle.append(position)
         job = self.jobs[position]
         if status in FAILS_RUN and not job.allow_failure:
-            self._failed_required += 1
+            if status == JobStatus.BLOCKED:
+                self._blocked_required += 1
+            else:
+                self._failed_required += 1
             if (status in FAILURE_STATUSES and self._mode == GOING and not self.continue_on_error
                     and position not in self._given):
                 self._stop_after_failure(position)

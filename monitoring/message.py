@@ -12,7 +12,8 @@ from jobs.tails import read_tail, short_lines
 from jobs.terminal_text import safe_text
 from jobs.times import duration_text, utc_text
 
-__all__ = ["Facts", "Message", "failed_jobs", "late_message", "retry_message", "run_message", "trial_message"]
+__all__ = ["Facts", "Message", "failed_jobs", "late_message", "resume_command", "retry_message", "run_message",
+           "runbook_lines", "trial_message"]
 
 MOST_FAILURES = 10
 MOST_NAMES = 20
@@ -139,10 +140,24 @@ def _message(subject: str, lines: Sequence[str], run: RunRecord, event: str, fac
 
 
 def _resume(run: RunRecord, facts: Facts) -> Optional[str]:
-    if run.status in (RunStatus.SUCCESS, RunStatus.RUNNING):
-        return None
+    return None if run.status in (RunStatus.SUCCESS, RunStatus.RUNNING) else resume_command(run, facts.command)
+
+
+def resume_command(run: RunRecord, command: str) -> str:
+    """What is typed to go on with a run.
+
+    :param command: how ``executioner`` with this home is called
+    """
     from shlex import quote
-    return "%s run %s --resume %d" % (facts.command, quote(run.config_path), run.run_id)
+    return "%s run %s --resume %d" % (command, quote(run.config_path), run.run_id)
+
+
+def runbook_lines(runbook: str) -> List[str]:
+    """A runbook below the job that it is of; nothing where there is none."""
+    if not runbook:
+        return []
+    first, *more = runbook.split("\n")
+    return ["  runbook: " + first] + ["           " + line for line in more]
 
 
 def _default_subject(run: RunRecord, event: str, failed: Sequence[JobRecord]) -> str:
@@ -209,9 +224,7 @@ def _failure(history: History, run: RunRecord, job: JobRecord, usual_s: Optional
     lines.append("  last success: " + ("none that is known" if success is None else "run %d, %s" % (
         success.run_id, utc_text(success.ended_at)[:19] + "Z")))
     runbook = facts.runbooks.get(job.job_id, "")
-    if runbook:
-        lines += ["  runbook: " + line for line in runbook.split("\n")[:1]]
-        lines += ["           " + line for line in runbook.split("\n")[1:]]
+    lines += runbook_lines(runbook)
     path, shown = _output(job, facts.masker)
     if shown:
         lines.append("  last lines of its %s (%s):" % ("errors" if path == job.stderr_path else "output", path))

@@ -22,6 +22,8 @@ _DURATION = re.compile(r"\b(\d+ h \d\d min|\d+ min \d\d s|\d+(\.\d+)? s)\b")
 _COLUMNS = re.compile(r"(?<=\S) {2,}(?=\S)")
 _SIZE = re.compile(r"\b\d+(\.\d+)? [KMG]iB")
 _PID = re.compile(r"\bpid \d+")
+#: As it is shown to whoever is to type it, which depends on where python3 is found.
+_PROGRAM = re.compile(r"\b(PYTHON|python3) '?%s'?" % re.escape(os.path.join(ROOT, "executioner")))
 
 
 class Result:
@@ -124,6 +126,7 @@ class Case:
         """The output with HOME, DIR, HOST, TIME, ``T s`` and ``pid N`` where those stand."""
         text = output.decode("utf-8", "backslashreplace")
         text = text.replace(self.home, "HOME").replace(self.folder, "DIR").replace(sys.executable, "PYTHON")
+        text = _PROGRAM.sub("EXECUTIONER", text)
         text = text.replace("  host     %s\n" % os.uname().nodename, "  host     HOST\n")
         text = _SIZE.sub("SIZE", text)
         return _PID.sub("pid N", _DURATION.sub("T s", _TIME.sub("TIME", text)))

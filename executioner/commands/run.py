@@ -243,7 +243,9 @@ def _conclude(console: Console, runner: "Runner", outcome: "RunOutcome", shows: 
         return
     from executioner.summary import summary
     from executioner.ourselves import shown_command
-    lines = summary(runner.history, runner.run_id, shown_command(runner.home, runner.history.where), runner.masker)
+    runbooks = {job.id: job.runbook for job in runner.pipeline.jobs if job.runbook}
+    lines = summary(runner.history, runner.run_id, shown_command(runner.home, runner.history.where), runner.masker,
+                    runbooks)
     console.err.write("".join(line + "\n" for line in lines))
 
 

@@ -101,7 +101,7 @@ def test_failing(tmp_path: Path) -> None:
     told = example.call("run", str(example.file))
     assert told.returncode == 1
     summary = told.stdout.decode() + told.stderr.decode()
-    for word in ("2 of 6 jobs failed", "load  exit 3", "report  needs load, which ended FAILED",
+    for word in ("1 of 6 jobs failed, 1 blocked", "load  exit 3", "report  needs load, which ended FAILED",
                  "mirror  not started: load ended FAILED", "| no such table: orders"):
         assert word in summary, summary
     assert "Traceback" not in summary

@@ -17,9 +17,9 @@ def test_a_good_run_says_nothing(case: Case) -> None:
 
 
 def test_a_failure_gets_one_summary(case: Case) -> None:
-    case.jobs(OK, dict(FAIL, description="loads the rows"), REPORT)
+    case.jobs(OK, dict(FAIL, description="loads the rows", runbook="ask the owner\nof the table"), REPORT)
     case.run("run", "config.json").expect(1, out="", err="""
-        run 1 of app FAILED (exit 1): 2 of 3 jobs failed
+        run 1 of app FAILED (exit 1): 1 of 3 jobs failed, 1 blocked
           1 ok, 1 failed, 1 blocked in T s
           config   DIR/config.json
           started  TIME
@@ -27,15 +27,18 @@ def test_a_failure_gets_one_summary(case: Case) -> None:
 
         FAIL   load  exit 3, T s
           loads the rows
+          runbook: ask the owner
+                   of the table
           last lines of its error output (HOME/logs/1/load.1.err):
           | no such table
-          more: python3 -m executioner --home HOME logs 1 load
+          more: EXECUTIONER --home HOME logs 1 load
 
         blocked, 1 job:
           report  needs load, which ended FAILED
 
         output of all jobs: HOME/logs/1
-        all of the run:     python3 -m executioner --home HOME show 1
+        all of the run:     EXECUTIONER --home HOME show 1
+        to go on with it:   EXECUTIONER --home HOME run DIR/config.json --resume 1
         """)
 
 
