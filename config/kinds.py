@@ -4,7 +4,7 @@ A kind reports what is wrong with one value. What needs several values at once (
 ``config/validator.py``. A key that begins with ``_`` is a comment and is ignored in every object.
 """
 import re
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from config.problems import Path, Report, kind_of, quoted, shown
 
@@ -747,12 +747,15 @@ class Declared(Kind):
 
 
 def check_keys(value: Dict[str, object], known: Union[Dict[str, Key], Tuple[str, ...]], path: Path,
-                report: Report) -> None:
-    """Report keys that nobody knows: an error, or a warning where strict_validation is off."""
+                report: Report, elsewhere: Optional[Callable[[str], str]] = None) -> None:
+    """Report keys that nobody knows: an error, or a warning where strict_validation is off.
+
+    :param elsewhere: the hint for a key that is known at another place of the file; "" = it is not
+    """
     for name in value:
         if name not in known and not is_comment(name):
             names: List[str] = list(known)
-            hint = report.suggestions.hint(name, names)
+            hint = (elsewhere and elsewhere(name)) or report.suggestions.hint(name, names)
             if report.strict:
                 report.error(path + (name,), "E108", "unknown key", hint, at_key=True)
             else:

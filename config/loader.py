@@ -87,7 +87,8 @@ def _read(document: Document, path: str, insecure: Optional[bool]) -> Optional[b
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, UnicodeEncodeError) as error:
-        document.add(0, 0, "E101", "cannot be read: %s" % (getattr(error, "strerror", None) or error))
+        document.add(0, 0, "E101", "cannot be read: %s" % (getattr(error, "strerror", None) or error),
+                     "standard input is not read: name a file" if path == "-" else "")
         return None
     try:
         facts = os.fstat(descriptor)

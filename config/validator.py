@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, Iterator, List, Map
 from config import rules
 from config.effective import effective, has_references
 from config.kinds import ID_CHARACTERS, Checks, Kind, Variables, check_keys, is_comment
-from config.problems import Path, Report, kind_of, shown
-from config.schema import DEFAULTS, DEPENDENCY, FILE, JOB, MAX_JOBS
+from config.problems import Path, Report, kind_of, quoted, shown
+from config.schema import DEFAULT_OF_JOB_KEY, DEFAULTS, DEPENDENCY, FILE, JOB, MAX_JOBS
 
 if TYPE_CHECKING:
     from config.expansion import Expansion
@@ -58,7 +58,7 @@ def check_configuration(value: object, folder: str, environ: Mapping[str, str], 
     if not isinstance(value, dict):
         report.error((), "E103", "must be an object, got %s" % kind_of(value))
         return None
-    check_keys(value, FILE.by_name, (), report)
+    check_keys(value, FILE.by_name, (), report, _of_a_job)
     top: _Raw = {}
     for name, item in value.items():
         key = FILE.by_name.get(name)
@@ -160,13 +160,30 @@ def check_jobs(jobs: List[object], defaults: _Raw, report: Report, quick: bool =
     return found
 
 
+def _of_a_job(name: str) -> str:
+    """The hint for a key of jobs that stands at the top."""
+    if name in DEFAULT_OF_JOB_KEY:
+        return 'it is a key of a job; for all jobs there is "%s"' % DEFAULT_OF_JOB_KEY[name]
+    if name in DEFAULTS.by_name:
+        return 'it is a key of a job; for all jobs it stands in "defaults"'
+    return "it is a key of a job" if name in JOB.by_name else ""
+
+
+def _of_the_file(name: str) -> str:
+    """The hint for a key of the file that stands in a job."""
+    of_a_job = [key for key, default in DEFAULT_OF_JOB_KEY.items() if default == name]
+    if of_a_job:
+        return "did you mean %s?" % quoted(of_a_job[0])
+    return "it is a key of the file, beside jobs" if name in FILE.by_name else ""
+
+
 def check_job(job: object, path: Path, defaults: Mapping[str, object], report: Report) -> _Raw:
     """Report what is wrong with one job by itself; the job without what is wrong."""
     good: _Raw = {}
     if not isinstance(job, dict):
         report.error(path, "E103", "must be an object, got %s" % shown(job))
         return good
-    check_keys(job, JOB.by_name, path, report)
+    check_keys(job, JOB.by_name, path, report, _of_the_file)
     for name, item in job.items():
         key = JOB.by_name.get(name)
         if key is not None:

@@ -54,6 +54,8 @@ def load_command(name: str) -> Tuple[CommandSpec, Callable[[Arguments, Console],
     :raises ConfigurationError: where there is no such command
     """
     if name not in dict(COMMANDS):
+        if os.path.isfile(name):
+            raise usage_error("unknown command %s" % name, "to run that file: executioner run %s" % name)
         raise usage_error("unknown command %s%s" % (name, did_you_mean(name, [known for known, _ in COMMANDS])),
                           "executioner --help lists the commands")
     module: Any = import_module("executioner.commands." + name.replace("-", "_"))

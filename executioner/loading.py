@@ -17,7 +17,7 @@ __all__ = ["bad_file", "PIPELINE_OPTIONS", "SELECTION_OPTIONS", "given_jobs", "l
 
 #: Options that change what the file says.
 PIPELINE_OPTIONS = (
-    Option("--workers", "how many jobs run at once; above 1 means parallel", "N"),
+    Option("--workers", "how many jobs run at once (max_workers of the file); above 1 means parallel", "N"),
     Option("--parallel", "run independent jobs at the same time"),
     Option("--sequential", "run one job at a time"),
     Option("--env", "a variable for every job; repeatable", "NAME=VALUE"),
@@ -37,6 +37,7 @@ SELECTION_OPTIONS = (
 )
 
 _MOST_WORKERS = 100000
+_NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 
 
 def load(arguments: Arguments, console: Console) -> "LoadResult":
@@ -96,6 +97,10 @@ def selection(arguments: Arguments, pipeline: "Pipeline", graph: "Graph") -> "Se
     :raises ConfigurationError: where an id or a tag is unknown, or nothing is left to run
     """
     from jobs.graph import select
+    for option in SELECTION_OPTIONS:
+        # An empty variable of a script is not to run everything.
+        if option.key != "skip" and arguments.flag(option.key) and not arguments.names(option.key):
+            raise usage_error("%s: expected %s, found nothing" % (option.names[0], option.metavar))
     return select(pipeline.jobs, graph, only=arguments.names("only"), start_from=arguments.names("from"),
                   until=arguments.names("until"), downstream_of=arguments.names("downstream_of"),
                   skip=arguments.names("skip"), tags=arguments.names("tag"))
@@ -121,5 +126,8 @@ def _variables(settings: Sequence[str]) -> Dict[str, str]:
         name, equals, value = setting.partition("=")
         if not equals or not name or "\0" in setting:
             raise usage_error('--env: expected NAME=VALUE, found "%s"' % setting)
+        if not name.isidentifier() or not set(name) <= _NAME_CHARACTERS:
+            raise usage_error("--env: the name of a variable must be letters, digits and _, not beginning with a "
+                              'digit, found "%s"' % name)
         variables[name] = value
     return variables

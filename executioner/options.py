@@ -125,8 +125,10 @@ def usage_error(message: str, hint: str = "") -> ConfigurationError:
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """``; did you mean X?`` or nothing."""
     import difflib
-    matches = difflib.get_close_matches(word, known, n=1)
-    return "; did you mean %s?" % matches[0] if matches else ""
+    # Two dashes alone make no two options alike.
+    names = {name.lstrip("-"): name for name in known}
+    matches = difflib.get_close_matches(word.lstrip("-"), list(names), n=1)
+    return "; did you mean %s?" % names[matches[0]] if matches else ""
 
 
 def _quoted(text: str) -> str:
@@ -139,7 +141,10 @@ def _take(words: Sequence[str], index: int, table: Dict[str, Option], arguments:
     name, equals, value = word.partition("=") if word.startswith("--") else (word, "", "")
     option = table.get(name)
     if option is None:
+        from executioner.earlier_words import NOW
         hint = "options of a command stand after it" if not where else "executioner %s --help" % where
+        if name in NOW and where in ("", "run"):
+            raise usage_error("unknown option %s" % name, "it is now: " + NOW[name])
         raise usage_error("unknown option %s%s" % (name, did_you_mean(name, sorted(table))), hint)
     if not option.metavar:
         if equals:

@@ -40,6 +40,7 @@ class Progress:
         self._total = len(job_ids)
         self._done = 0
         self._failed = 0
+        self._blocked = 0
         self._running: Dict[int, str] = {}
         #: Where the error output of attempts that run lies, for the line of a failure.
         self._paths: Dict[int, str] = {}
@@ -69,7 +70,9 @@ class Progress:
         if isinstance(event, JobEnded):
             self._done += 1
             self._running.pop(event.position, None)
-            if event.status in FAILS_RUN:
+            if event.status == JobStatus.BLOCKED:
+                self._blocked += 1
+            elif event.status in FAILS_RUN:
                 self._failed += 1
             lines.append(self._job_line(event))
         elif isinstance(event, AttemptStarted):
@@ -119,6 +122,8 @@ class Progress:
         text = "%d/%d done" % (self._done, self._total)
         if self._failed:
             text += ", %d failed" % self._failed
+        if self._blocked:
+            text += ", %d blocked" % self._blocked
         if self._stopping:
             text += ", stopping"
         if self._running:

@@ -233,6 +233,7 @@ def _features(arguments: Arguments, console: Console, findings: List[Finding]) -
     """Every switch, whether it is on, and who said so; with a file, as that file sets them."""
     from config.features import resolve_features
     from config.problems import Problem, Report
+    from executioner.render import count_text
 
     settings = arguments.many("feature")
     if arguments.operands:
@@ -240,9 +241,10 @@ def _features(arguments: Arguments, console: Console, findings: List[Finding]) -
         result = validate_file(arguments.operands[0], console.environ, settings)
         features = result.features
         problems: List[Problem] = [problem for problem in result.problems if problem.is_error]
-        findings.append(Finding("configuration", OK, "%s is valid" % arguments.operands[0]) if result.ok else
-                        Finding("configuration", FAILURE, "%s: %d errors" % (arguments.operands[0], len(problems)),
-                                "executioner validate %s" % arguments.operands[0]))
+        findings.append(
+            Finding("configuration", OK, "%s is valid" % arguments.operands[0]) if result.ok else
+            Finding("configuration", FAILURE, "%s: %s" % (arguments.operands[0], count_text(len(problems), "error")),
+                    "executioner validate %s" % arguments.operands[0]))
     else:
         problems = []
         features = resolve_features(None, console.environ, settings, Report(), problems)

@@ -39,10 +39,13 @@ SPEC = CommandSpec(
         Option("-v --verbose", "also what starts and what is tried again, without a terminal too"),
         Option("--serve", "the dashboard beside the run, as long as it goes on", "HOST:PORT"),
         Option("--json", "what became of it as one JSON document on standard output"),
-        Option("--log-format", "how our own log is written", "json|text"),
+        Option("--log-format", "how our own log is written (json)", "json|text"),
     ),
     "Runs the jobs of a configuration. Without a terminal it says nothing where all goes well, and on failure one\n"
-    "summary on standard error, so that cron's mail is worth reading. On a terminal it shows what happens.",
+    "summary on standard error, so that cron's mail is worth reading. On a terminal it shows what happens.\n"
+    "Exit 0 where all went well, 1 where a job that the run needs failed, 2 where the file or the command line is\n"
+    "wrong and nothing was started, 3 where Executioner failed itself, 75 while another run of the application goes\n"
+    "on, 128+n after signal n (130 Ctrl-C, 143 TERM or cancel).",
     (("executioner run pipeline.json", "the whole pipeline"),
      ("executioner run pipeline.json --workers 4", "up to four jobs at once"),
      ("executioner run pipeline.json --from load --skip mail", "a part of it"),
@@ -62,6 +65,8 @@ def execute(arguments: Arguments, console: Console) -> int:
     if log_format is not None and log_format not in _LOG_FORMATS:
         raise usage_error('--log-format must be json or text, found "%s"%s' % (
             log_format, did_you_mean(log_format, _LOG_FORMATS)))
+    if arguments.flag("quiet") and arguments.flag("verbose"):
+        raise usage_error("--quiet and --verbose contradict each other")
     if arguments.flag("resume"):
         _inherit_parameters(arguments, console)
     loaded = load(arguments, console)

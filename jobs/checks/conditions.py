@@ -128,7 +128,9 @@ def _env(condition: _Condition, context: CheckContext, now: time.struct_time) ->
 
 def _param(condition: _Condition, context: CheckContext, now: time.struct_time) -> Answer:
     # Jobs see the parameters of the run as variables.
-    return _env(dict(condition, env="EXECUTIONER_PARAM_%s" % condition["param"]), context, now)
+    variable = "EXECUTIONER_PARAM_%s" % condition["param"]
+    is_so, what = _env(dict(condition, env=variable), context, now)
+    return is_so, "the parameter %s%s" % (condition["param"], what[len(variable):])
 
 
 def _file_exists(condition: _Condition, context: CheckContext, now: time.struct_time) -> Answer:

@@ -1,4 +1,7 @@
 """The words before any command: help, version, and mistakes."""
+import os
+from typing import Sequence
+
 import pytest
 
 from cli_case import Case
@@ -49,6 +52,50 @@ def test_an_unknown_command(case: Case) -> None:
         executioner: unknown command xyzzy
           hint: executioner --help lists the commands
         """)
+
+
+def test_words_of_the_earlier_command_line(case: Case) -> None:
+    """Whoever comes from there is told what the word is now."""
+    case.jobs({"id": "a", "command": "true"})
+    case.run("-c", "config.json").expect(2, out="", err="""
+        executioner: unknown option -c
+          hint: it is now: executioner run FILE
+        """)
+    case.run("run", "config.json", "--resume-from", "3").expect(2, out="", err="""
+        executioner: unknown option --resume-from
+          hint: it is now: executioner run FILE --resume RUN
+        """)
+    case.run("config.json").expect(2, out="", err="""
+        executioner: unknown command config.json
+          hint: to run that file: executioner run config.json
+        """)
+
+
+def test_standard_input_is_no_configuration(case: Case) -> None:
+    """Nothing could be resumed from there."""
+    case.run("run", "-", stdin=b"{}").expect(
+        2, out="", err="-: error E101 cannot be read: No such file or directory; standard input is not read: name a file\n")
+
+
+def test_dashes_make_no_options_alike(case: Case) -> None:
+    assert "did you mean" not in case.run("run", "c.json", "--wrong").expect(2, out="").err
+
+
+@pytest.mark.parametrize("words, error", [
+    (("--only", ""), "--only: expected JOB,..., found nothing"),
+    (("--from", " , "), "--from: expected JOB,..., found nothing"),
+    (("--tag="), "--tag: expected TAG,..., found nothing"),
+    (("-q", "-v"), "--quiet and --verbose contradict each other"),
+    (("--env", "A B=1"), '--env: the name of a variable must be letters, digits and _, not beginning with a digit, found "A B"'),
+    (("--env", "\u00e4=1"), '--env: the name of a variable must be letters, digits and _, not beginning with a digit, found "\u00e4"'),
+])
+def test_options_that_cannot_be_meant(case: Case, words: Sequence[str], error: str) -> None:
+    """A script's empty variable does not run everything."""
+    case.jobs({"id": "a", "command": "touch ran", "tags": ["x"]})
+    words = [words] if isinstance(words, str) else words
+    case.run("run", "config.json", *words, env={"PYTHONIOENCODING": "utf-8"}).expect(2, out="", err="executioner: %s\n" % error)
+    assert not os.path.exists(case.path("ran"))
+    case.run("run", "config.json", "--skip", "").expect(0)
 
 
 def test_an_unknown_option(case: Case) -> None:

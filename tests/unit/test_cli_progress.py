@@ -79,7 +79,7 @@ def test_a_line_for_each_ended_job_and_one_that_is_redrawn(terminal: Terminal) -
     assert terminal.text() == (ERASE + "FAIL   load     exit 3 after 2 tries, 8.0 s    /o/load.err\n"
                                "stop   no new job starts: load ended FAILED\n"
                                "block  report   needs load, which ended FAILED\n"
-                               "3/3 done, 2 failed, stopping")
+                               "3/3 done, 1 failed, 1 blocked, stopping")
     progress.tell([RunEnded(7, "FAILED", 1, "1 of 3 jobs failed", 0.0)])
     assert terminal.text() == ERASE
     progress.close()

@@ -129,6 +129,8 @@ BAD_JOB_KEYS = [
      '4:66: warning W104 jobs[0].post_checks[0].params.path: nobody sets X, so ${X} stays as it is'),
     ('"timout": 5', '4:1: error E108 jobs[0].timout: unknown key; did you mean "timeout"?'),
     ('"executor": "slurm"', '4:1: error E108 jobs[0].executor: unknown key'),
+    ('"default_timeout": 5', '4:1: error E108 jobs[0].default_timeout: unknown key; did you mean "timeout"?'),
+    ('"parallel": true', '4:1: error E108 jobs[0].parallel: unknown key; it is a key of the file, beside jobs'),
 ]
 
 
@@ -194,6 +196,9 @@ BAD_TOP_KEYS = [
     ('"secrets": ["A=B"]', '2:13: error E118 secrets[0]: must be the name of a variable, without "=", got "A=B"'),
     ('"secrets": "A"', '2:12: error E103 secrets: must be a list of names, got "A"'),
     ('"job": []', '2:1: error E108 job: unknown key; did you mean "jobs"?'),
+    ('"timeout": 5', '2:1: error E108 timeout: unknown key; it is a key of a job; for all jobs there is "default_timeout"'),
+    ('"umask": "077"', '2:1: error E108 umask: unknown key; it is a key of a job; for all jobs it stands in "defaults"'),
+    ('"id": "x"', '2:1: error E108 id: unknown key; it is a key of a job'),
 ]
 
 
