@@ -1,9 +1,10 @@
-"""The server: accepts, admits, reads whole requests within their time, and writes each answer in one piece.
+"""The server: reads whole requests within their time, and writes each answer in one piece.
 
-``http.server`` listens; each connection has a thread, and what stands between the two is ours: its own parser takes
-whatever comes, its timeouts are per ``recv`` (one byte a second is never cut), and a failed ``accept`` makes it
-spin. Here a request's head has five seconds in all, a body ten, an answer ten; connections are counted and pushed out
-(``connections``); nothing that a client does is answered with a traceback or in HTML.
+``http.server`` listens; what stands between it and the requests is ours: its own parser takes whatever comes, its
+timeouts are per ``recv`` (one byte a second is never cut), and a failed ``accept`` makes it spin. Here a connection
+waits in the ``lobby`` until its first request is there, then it has a thread; a request's head has five seconds in
+all, a body ten, an answer ten; connections are counted and pushed out (``connections``); nothing that a client does is
+answered with a traceback or in HTML.
 
     api = ExecutionerAPI("127.0.0.1", 8765, service)
     api.serve_forever()
@@ -15,16 +16,14 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import TCPServer
-from typing import Callable, Iterator, Optional, Tuple, Union
+from typing import Callable, Iterator, Optional
 
 from api.connections import Connection, Connections, Phase
 from api.errors import Refusal
+from api.lobby import Lobby
 from api.messages import HEAD_BYTES, Request, Response, find_end_of_head, json_response, parse_head, response_head
 
 __all__ = ["ExecutionerAPI", "Limits"]
-
-_ClientAddress = Union[Tuple[str, int], Tuple[str, int, int, int]]
-
 
 class Limits:
     """What one client may cost. Seconds and counts."""
@@ -43,8 +42,6 @@ class Limits:
 
 #: What answers requests: the routes behind their gate.
 Answer = Callable[[Request], Response]
-#: Pause after a failed accept (no descriptors left): else the loop would spin.
-_ACCEPT_PAUSE_S = 0.05
 #: How long the rest of a refused request is read, so that the client gets to see the answer.
 _LINGER_S = 0.5
 _LINGER_BYTES = 256 * 1024
@@ -70,10 +67,16 @@ class ExecutionerAPI(HTTPServer):
         self.limits = limits if limits is not None else Limits()
         self.connections = Connections(self.limits.connections, self.limits.streams)
         self.answer = answer
-        self._tls = tls
+        self.tls = tls
+        #: How many connections had a thread.
+        self.threads_given = 0
+        self._is_down = threading.Event()
+        self._is_down.set()
         self._dates = _Dates()
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        HTTPServer.__init__(self, (host, port), _Handler)
+        HTTPServer.__init__(self, (host, port), BaseHTTPRequestHandler)  # which is never made: see the lobby
+        self._lobby = Lobby(self.socket, self.connections, self.limits.head_s, tls is not None, self._give_thread,
+                            self._turn_away)
 
     @property
     def port(self) -> int:
@@ -88,6 +91,7 @@ class ExecutionerAPI(HTTPServer):
         """End the loop and all connections. Not to be called by the thread that serves."""
         self.shutdown()
         self.connections.close()
+        self._lobby.close()
         self.connections.wait_until_empty(2.0)
         self.server_close()
         self.tend()
@@ -102,45 +106,35 @@ class ExecutionerAPI(HTTPServer):
         """Bind without asking the network for our name."""
         TCPServer.server_bind(self)
 
-    def get_request(self) -> Tuple[socket.socket, _ClientAddress]:
-        """Accept; a failure costs a pause, so that no descriptors left does not mean no processor left."""
-        try:
-            opened, address = self.socket.accept()
-        except OSError:
-            time.sleep(_ACCEPT_PAUSE_S)
-            raise
-        return opened, address
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Accept and answer until ``shutdown``.
 
-    def process_request(self, request: Union[socket.socket, Tuple[bytes, socket.socket]],
-                        client_address: object) -> None:
-        """Give a connection its place and its thread."""
-        assert isinstance(request, socket.socket)
-        request.settimeout(self.limits.head_s)
-        if self._tls is not None:
-            try:
-                # The handshake belongs to the connection's own thread and time.
-                request = self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
-            except (OSError, ValueError):
-                request.close()
-                return
-        connection = self.connections.admit(request)
-        if connection is None:
-            if self._tls is None:
-                self._turn_away(request)
-            request.close()
-            return
+        :param poll_interval: how often what is not a request is looked after, in seconds
+        """
+        self._is_down.clear()
         try:
-            threading.Thread(target=self._serve, args=(connection, client_address), daemon=True).start()
+            self._lobby.run(self.service_actions, poll_interval)
+        finally:
+            self._is_down.set()
+
+    def shutdown(self) -> None:
+        """Have ``serve_forever`` end, and wait for it."""
+        self._lobby.leave()
+        self._is_down.wait()
+
+    def _give_thread(self, connection: Connection) -> None:
+        """Have what a connection asks for answered by a thread of its own."""
+        self.connections.enter(connection, Phase.READING if self.tls is not None else Phase.WORKING)
+        self.threads_given += 1
+        try:
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
         except RuntimeError:  # no threads left
             self.connections.remove(connection)
-            request.close()
+            connection.socket.close()
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A connection that broke before it had its thread is nobody's concern; nothing is printed."""
-
-    def _serve(self, connection: Connection, client_address: object) -> None:
+    def _serve(self, connection: Connection) -> None:
         try:
-            _Handler(connection, client_address, self)
+            _Handler(connection, self)
         finally:
             try:
                 _say_goodbye(connection.socket)
@@ -149,6 +143,8 @@ class ExecutionerAPI(HTTPServer):
                 self.connections.remove(connection)
 
     def _turn_away(self, request: socket.socket) -> None:
+        if self.tls is not None:
+            return  # it would take a handshake to say so
         response = json_response(Refusal("busy").document(), 503, {"Retry-After": "1"})
         try:
             request.settimeout(0)
@@ -187,15 +183,16 @@ class _Gone(Exception):
     """The client has left, or was cut."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler:
     """One connection, in its own thread."""
 
-    def __init__(self, connection: Connection, client_address: object, server: ExecutionerAPI) -> None:
+    def __init__(self, connection: Connection, server: ExecutionerAPI) -> None:
         self._api = server
         self._entry = connection
         self._socket = connection.socket
         self._limits = server.limits
-        self._rest = b""
+        #: What came and was not looked at yet.
+        self._rest = connection.data
         try:
             self.handle()
         except (_Gone, OSError, ValueError):
@@ -203,11 +200,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle(self) -> None:
         """Answer one request after the other until somebody has enough."""
-        opened = self._socket
-        if opened.family != getattr(socket, "AF_UNIX", None):
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if isinstance(opened, ssl.SSLSocket):
-            opened.do_handshake()  # its timeout is for the whole of it
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._entry.problem is not None:
+            self._refuse(self._entry.problem)
+            return
+        if self._api.tls is not None:
+            self._greet(self._api.tls)
         is_first = True
         while True:
             try:
@@ -221,6 +219,15 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             is_first = False
 
+    def _greet(self, tls: ssl.SSLContext) -> None:
+        """Begin TLS. It has its time in all, and whoever takes it can be pushed out meanwhile."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        self._socket.settimeout(self._limits.head_s)
+        opened = tls.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
+        self._api.connections.replace(self._entry, opened)
+        self._socket = opened
+        opened.do_handshake()  # its timeout is for the whole of it
+
     # ---- reading -------------------------------------------------------------------------------------------------
 
     def _read(self, is_first: bool) -> Optional[Request]:
@@ -229,12 +236,13 @@ class _Handler(BaseHTTPRequestHandler):
         :raises Refusal: where it does not arrive in time, or is none
         """
         limits, data = self._limits, self._rest
-        self._api.connections.enter(self._entry, Phase.READING)
+        data = data[2:] if data.startswith(b"\r\n") else data  # some clients end a body with it
+        end = find_end_of_head(data) if data else -1
+        if end < 0:
+            self._api.connections.enter(self._entry, Phase.READING)
         deadline = time.monotonic() + limits.head_s if is_first or data else 0.0
         if not is_first and not data:
             self._socket.settimeout(limits.idle_s)
-        data = data[2:] if data.startswith(b"\r\n") else data  # some clients end a body with it
-        end = find_end_of_head(data) if data else -1
         while end < 0:
             if deadline:
                 left = deadline - time.monotonic()
@@ -266,6 +274,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._socket.settimeout(self._limits.write_s)
             self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         deadline = time.monotonic() + self._limits.body_s
+        if len(data) < request.body_length:
+            self._api.connections.enter(self._entry, Phase.READING)
         while len(data) < request.body_length:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -305,6 +315,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._write(response_head(response, self._api.date(), False) + response.body)
         _say_goodbye(self._socket)
         socket.socket.shutdown(self._socket, socket.SHUT_WR)
+        self._api.connections.enter(self._entry, Phase.READING)  # nothing of value is lost where it is pushed out now
         deadline = time.monotonic() + _LINGER_S
         left_bytes = _LINGER_BYTES
         while left_bytes > 0:
