@@ -26,9 +26,10 @@ DATA: Dict[str, List[str]] = {
     "api": [
         "static/app.css", "static/app.js", "static/client.js", "static/critical.js", "static/docs.js",
         "static/dom.js", "static/graph.js", "static/icon.svg", "static/index.html", "static/job_panel.js",
-        "static/layout.js", "static/log_view.js", "static/page_application.js", "static/page_applications.js",
-        "static/page_compare.js", "static/page_run.js", "static/page_runs.js", "static/report.js", "static/status.js",
-        "static/theme.js", "static/timeline.js", "static/virtual.js", "static/widgets.js"],
+        "static/layout.js", "static/log_view.js", "static/minimap.js", "static/page_application.js",
+        "static/page_applications.js", "static/page_compare.js", "static/page_run.js", "static/page_runs.js",
+        "static/report.js", "static/status.js", "static/theme.js", "static/timeline.js", "static/virtual.js",
+        "static/widgets.js"],
     "db": ["migrations/oracle/0001_history.sql", "migrations/oracle/0002_upkeep.sql",
            "migrations/oracle/0003_central.sql", "migrations/oracle/0004_waits.sql"],
 }

@@ -24,7 +24,7 @@ from jobs.times import utc_text
 __all__ = ["report_page"]
 
 #: In an order in which each stands after what it uses.
-MODULES = ("dom", "status", "layout", "critical", "graph", "virtual", "timeline", "report")
+MODULES = ("dom", "status", "layout", "critical", "minimap", "graph", "virtual", "timeline", "report")
 TAIL_BYTES = 16 * 1024
 MOST_FAILURES = 50
 _IMPORT = re.compile(r"^import \{[^}]*\} from \"[^\"]*\";\n", re.MULTILINE)

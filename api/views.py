@@ -32,7 +32,7 @@ Document = Dict[str, object]
 #: The files of the dashboard, and what they are.
 STATIC: Dict[str, str] = dict({"app.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}, **{
     name + ".js": "text/javascript; charset=utf-8" for name in (
-        "app", "client", "critical", "docs", "dom", "graph", "job_panel", "layout", "log_view",
+        "app", "client", "critical", "docs", "dom", "graph", "job_panel", "layout", "log_view", "minimap",
         "page_application", "page_applications", "page_compare", "page_run", "page_runs", "report", "status",
         "theme", "timeline", "virtual", "widgets")})
 _EVENT_ID = re.compile(r"[A-Za-z0-9-]{0,64}\Z")

@@ -87,7 +87,8 @@ async function route() {
   drawBar();
   // A job is opened beside its run: the run's page stays.
   if (parts[0] === "runs" && parts[1] && shown && shown.runId === parts[1]) {
-    shown.page.openJob(parts[2] === "jobs" ? parts[3] : null);
+    shown.page.openJob(parts[2] === "jobs" && parts[3] ? parts[3] : null);
+    if (query.get("view") && query.get("view") !== shown.page.tab) shown.page.show(query.get("view"));
     return;
   }
   leave();
@@ -99,11 +100,11 @@ async function route() {
     else if (parts[0] === "runs" && parts.length === 1) { document.title = "Runs · Executioner"; await runsPage(main, context, query); }
     else if (parts[0] === "compare" && parts.length === 3) { document.title = "Compare · Executioner"; await comparePage(main, context, parts[1], parts[2]); }
     else if (parts[0] === "runs" && /^[0-9]+$/.test(parts[1])) {
-      const page = await runPage(main, context, parts[1]);
+      const page = await runPage(main, context, parts[1], query.get("view"));
       if (context.signal.aborted) return;
       shown = { runId: parts[1], page };
       const now = location.hash.slice(2).split("?")[0].split("/").map(decodeURIComponent);
-      if (now[1] === parts[1] && now[2] === "jobs") page.openJob(now[3]);
+      if (now[1] === parts[1] && now[2] === "jobs" && now[3]) page.openJob(now[3]);
     } else clear(main, el("div", { class: "page" }, emptyBox("There is no such page", "The bar above leads back.")));
   } catch (error) {
     if (!context.signal.aborted && !main.childElementCount) clear(main, el("div", { class: "page" }, emptyBox("That did not work", error.message)));

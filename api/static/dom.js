@@ -49,7 +49,9 @@ export function bytesText(bytes) {
 }
 
 const DAY = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit", second: "2-digit" });
+const SAME_YEAR = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
+const OTHER_YEAR = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
 export function clockText(iso) {
@@ -59,8 +61,9 @@ export function clockText(iso) {
 export function timeText(iso) {
   if (!iso) return "–";
   const then = new Date(iso);
-  const today = DAY.format(new Date()) === DAY.format(then);
-  return today ? CLOCK.format(then) : DAY.format(then) + ", " + CLOCK.format(then);
+  const now = new Date();
+  if (DAY.format(now) === DAY.format(then)) return CLOCK.format(then);
+  return (now.getFullYear() === then.getFullYear() ? SAME_YEAR : OTHER_YEAR).format(then);
 }
 
 export function agoText(iso) {
@@ -74,10 +77,21 @@ export function agoText(iso) {
   return "just now";
 }
 
+// The whole of it: in the reader's zone, and in UTC as log and history have it.
+export function fullTime(iso) {
+  return FULL.format(new Date(iso)) + "\n" + iso.slice(0, 19).replace("T", " ") + " UTC";
+}
+
 // A time in the reader's zone; the whole of it on hover.
 export function timeNode(iso, words) {
   if (!iso) return el("span", { class: "muted" }, "–");
-  return el("time", { datetime: iso, title: FULL.format(new Date(iso)) }, words || timeText(iso));
+  return el("time", { datetime: iso, title: fullTime(iso) }, words || timeText(iso));
+}
+
+// A long name that may lose its middle where there is no room: names of jobs often begin alike.
+export function endsNode(text) {
+  const cut = text.length > 24 ? text.length - 9 : text.length;
+  return el("span", { class: "ends" }, el("span", {}, text.slice(0, cut)), cut < text.length ? el("span", {}, text.slice(cut)) : null);
 }
 
 export function plural(count, noun) {

@@ -5,7 +5,7 @@ import { getJson, mayOperate, pathOf, postJson } from "./client.js";
 import { LogView } from "./log_view.js";
 import { hold, release } from "./page_application.js";
 import { LIVE, statusIcon, statusPill, statusWord } from "./status.js";
-import { ask, link, notice, problemBox } from "./widgets.js";
+import { ask, notice, problemBox } from "./widgets.js";
 
 export function jobPanel(side, page, id) {
   const panel = new JobPanel(side, page, id);
@@ -24,15 +24,15 @@ class JobPanel {
     this.stream = "stdout";
     this.top = el("div", { class: "side-top" });
     this.tries = el("div", { class: "side-tries" });
-    this.logHead = el("div", { class: "tabs small", role: "group", "aria-label": "Output" });
+    this.logHead = el("div", { class: "segments", role: "group", "aria-label": "Output" });
     this.logBody = el("div", { class: "side-log" });
-    clear(side, this.top, this.tries, this.logHead, this.logBody);
+    clear(side, this.top, this.tries, this.logBody);
     this.keys = (event) => { if (event.key === "Escape" && !document.querySelector("dialog")) this.leave(); };
     document.addEventListener("keydown", this.keys);
   }
 
   leave() {
-    location.hash = link("runs", this.page.runId).slice(1);
+    location.hash = this.page.address(null).slice(1);
   }
 
   focus() {
@@ -77,16 +77,16 @@ class JobPanel {
     }
     const needs = (this.page.dependencies[this.id] || []).map((arrow) => arrow);
     const fact = (name, value) => value === null || value === undefined || value === "" ? null : el("div", {}, el("dt", {}, name), el("dd", {}, value));
-    clear(this.top, this.closeButton(), el("h2", { tabindex: "-1" }, job.job_id), el("div", { class: "side-state" }, statusPill(job.status),
+    clear(this.top, this.closeButton(), el("h2", { tabindex: "-1" }, job.job_id), el("div", { class: "side-state" }, statusPill(job.status), el("span", { class: "spacer" }),
       acts.map(([label, act]) => el("button", { class: "button small", type: "button", on: { click: act } }, label))),
       job.reason ? el("p", { class: "side-reason s-" + job.status }, job.reason) : null,
       job.held ? el("p", { class: "side-note" }, "Held by " + job.held.who + (job.held.why ? ": " + job.held.why : "")) : null,
       job.marked ? el("p", { class: "side-note" }, "Marked as success by " + job.marked.who + (job.marked.why ? ": " + job.marked.why : "")) : null,
       job.description ? el("p", {}, job.description) : null,
-      el("dl", { class: "run-facts" }, fact("took", job.attempts ? durationText(job.duration) : null), fact("processor", job.cpu_seconds === null ? null : durationText(job.cpu_seconds)),
+      el("dl", { class: "job-facts" }, fact("took", job.attempts ? durationText(job.duration) : null), fact("processor", job.cpu_seconds === null ? null : durationText(job.cpu_seconds)),
         fact("memory", job.max_rss === null ? null : bytesText(job.max_rss)), fact("exit code", job.exit_code === null ? null : String(job.exit_code)), fact("signal", job.signal),
         fact("started", job.started ? timeNode(job.started) : null), fact("may fail", job.allow_failure ? "yes" : null)),
-      needs.length ? el("p", { class: "side-needs" }, "waits for ", needs.map((arrow, index) => [index ? ", " : "", el("a", { href: link("runs", this.page.runId, "jobs", arrow.job) }, arrow.job), arrow.when === "success" ? "" : " (" + arrow.when + ")"])) : null);
+      needs.length ? el("p", { class: "side-needs" }, "waits for ", needs.map((arrow, index) => [index ? ", " : "", el("a", { href: this.page.address(arrow.job) }, arrow.job), arrow.when === "success" ? "" : " (" + arrow.when + ")"])) : null);
     if (hadFocus && !this.tries.contains(document.activeElement)) this.top.querySelector("h2").focus({ preventScroll: true });
     this.drawTries();
   }
@@ -95,19 +95,18 @@ class JobPanel {
     const tries = this.job.tries;
     const isNew = !this.attempt || (this.followsLast && tries.length && tries[tries.length - 1].attempt !== this.attempt);
     if (tries.length && isNew) { this.attempt = tries[tries.length - 1].attempt; this.followsLast = true; }
-    clear(this.tries, tries.length > 1 || (tries.length && tries[0].reason) ? el("table", { class: "tries-table" },
+    clear(this.tries, tries.length > 1 || (tries.length && (tries[0].survivors.length || (tries[0].reason && tries[0].reason !== this.job.reason))) ? el("table", { class: "tries-table" },
       el("thead", {}, el("tr", {}, ["Try", "Result", "Started", "Took", "CPU", "Memory"].map((text) => el("th", { scope: "col" }, text)))),
       el("tbody", {}, tries.map((one) => el("tr", { class: one.attempt === this.attempt ? "chosen" : "" },
         el("td", {}, el("button", { class: "linkish", type: "button", "aria-pressed": String(one.attempt === this.attempt), on: { click: () => { this.attempt = one.attempt; this.followsLast = one === tries[tries.length - 1]; this.drawTries(); } } }, String(one.attempt))),
         el("td", { title: one.reason }, statusIcon(one.status, true), " ", one.reason || statusWord(one.status), one.survivors.length ? el("span", { class: "tag" }, one.survivors.length + " left behind") : null),
         el("td", {}, timeNode(one.started)), el("td", { class: "number" }, durationText(one.duration)), el("td", { class: "number" }, durationText(one.cpu_seconds)), el("td", { class: "number" }, bytesText(one.max_rss)))))) : null);
     if (!tries.length) {
-      clear(this.logHead);
       clear(this.logBody, el("p", { class: "muted pad" }, LIVE.has(this.job.status) ? "It has not started yet." : "It was never started."));
       this.shownLog = null;
       return;
     }
-    const pick = (name, text) => el("button", { class: "tab", type: "button", "aria-pressed": String(this.stream === name), on: { click: () => { this.stream = name; this.drawLog(); } } }, text);
+    const pick = (name, text) => el("button", { class: "segment", type: "button", "aria-pressed": String(this.stream === name), on: { click: () => { this.stream = name; this.drawLog(); } } }, text);
     this.pick = () => clear(this.logHead, pick("stdout", "stdout"), pick("stderr", "stderr"));
     if (!this.chosen) { this.chosen = true; if (!LIVE.has(this.job.status) && this.job.status !== "SUCCESS") this.stream = "stderr"; }
     this.drawLog();
@@ -122,7 +121,7 @@ class JobPanel {
     this.pick();
     if (this.log) this.log.abort();
     this.log = new AbortController();
-    const view = new LogView(this.path + "/attempts/" + this.attempt + "/output/" + this.stream, isLive, this.log.signal);
+    const view = new LogView(this.path + "/attempts/" + this.attempt + "/output/" + this.stream, isLive, this.log.signal, this.logHead);
     clear(this.logBody, view.root);
   }
 

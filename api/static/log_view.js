@@ -8,7 +8,8 @@ const TAIL = 65536;
 const MOST = 2000000;
 
 export class LogView {
-  constructor(path, isLive, signal) {
+  // head: what stands before the search
+  constructor(path, isLive, signal, head) {
     this.path = path;
     this.signal = signal;
     this.isLive = isLive;
@@ -23,7 +24,7 @@ export class LogView {
     this.count = el("span", { class: "muted count", "aria-live": "polite" });
     this.stick = el("input", { type: "checkbox", checked: true });
     this.wrap = el("input", { type: "checkbox", checked: true, on: { change: () => this.pre.classList.toggle("nowrap", !this.wrap.checked) } });
-    this.root = el("div", { class: "log-view" }, el("div", { class: "tools" }, this.find, this.count, this.earlier,
+    this.root = el("div", { class: "log-view" }, el("div", { class: "tools" }, head, this.find, this.count, this.earlier,
       el("label", { class: "check" }, this.wrap, " wrap"), isLive ? el("label", { class: "check" }, this.stick, " follow") : null, this.state), this.pre);
     this.load();
   }

@@ -36,7 +36,7 @@ export async function applicationPage(main, context, name) {
         el("li", {}, el("b", {}, held.job_id), " by " + held.who + (held.why ? ": " + held.why : ""),
           mayOperate() ? el("button", { class: "button small", type: "button", on: { click: () => release(name, held.job_id, load) } }, "Release") : null)))) : null,
       el("section", { class: "panel" }, el("h2", {}, "Last runs"), el("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Last runs" }, el("table", { class: "runs short" },
-        el("thead", {}, el("tr", {}, ["Run", "Status", "Started", "Took"].map((text) => el("th", { scope: "col" }, text)))),
+        el("thead", {}, el("tr", {}, ["Run", "Status", "Started", "Took"].map((text) => el("th", { scope: "col", class: text === "Took" ? "number" : null }, text)))),
         el("tbody", {}, found.runs.slice(0, 15).map((run) => el("tr", {},
           el("td", {}, el("a", { href: link("runs", run.run_id) }, "#" + run.run_id)), el("td", {}, statusPill(run.status)),
           el("td", {}, timeNode(run.started)), el("td", { class: "number" }, durationText(run.duration)))))))),

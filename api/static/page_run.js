@@ -1,6 +1,6 @@
 // A run as it happens: its graph, its timeline, its jobs, what was done to it; and one of its jobs beside them.
 
-import { clear, durationText, el, plural, seconds, timeNode } from "./dom.js";
+import { clear, durationText, el, endsNode, plural, seconds, timeNode } from "./dom.js";
 import { everyPage, getJson, getOutput, mayOperate, pathOf, postJson, streamEvents } from "./client.js";
 import { criticalPath } from "./critical.js";
 import { GraphView } from "./graph.js";
@@ -12,14 +12,14 @@ import { ask, link, notice, problemBox } from "./widgets.js";
 
 const TABS = [["graph", "Graph"], ["timeline", "Timeline"], ["jobs", "Jobs"], ["journal", "Journal"], ["configuration", "Configuration"]];
 
-export async function runPage(main, context, runId) {
-  const page = new RunPage(main, context, runId);
+export async function runPage(main, context, runId, view) {
+  const page = new RunPage(main, context, runId, view);
   await page.open();
   return page;
 }
 
 class RunPage {
-  constructor(main, context, runId) {
+  constructor(main, context, runId, view) {
     this.main = main;
     this.context = context;
     this.runId = runId;
@@ -27,7 +27,8 @@ class RunPage {
     this.byPosition = new Map();
     this.attempts = [];
     this.dependencies = {};
-    this.tab = "graph";
+    this.tab = null;
+    this.wanted = view;
     this.jobId = null;
   }
 
@@ -57,11 +58,18 @@ class RunPage {
     }, (isOn) => { this.isLive = isOn; this.drawHead(); });
     stream.then(() => { first(); this.ended(); }, (error) => { first(); notice(error.message, true); });
     await arrived;
-    await this.loadAttempts();
     if (this.context.signal.aborted) return;
     this.makeTabs();
-    this.show(this.jobs.length > 400 && !this.jobs.some((job) => BAD.has(job.status)) ? "jobs" : "graph");
-    this.context.every(1000, () => { if (this.run.status === "RUNNING") { this.drawHead(); if (this.tab === "timeline") this.timeline.draw(); if (this.tab === "jobs") this.list.later(); } });
+    this.show(TABS.some(([name]) => name === this.wanted) ? this.wanted : this.jobs.length > 400 && !this.jobs.some((job) => BAD.has(job.status)) ? "jobs" : "graph");
+    this.context.every(1000, () => this.tick());
+  }
+
+  // What the clock alone changes while the run goes on.
+  async tick() {
+    if (this.run.status !== "RUNNING") return;
+    this.drawHead();
+    if (this.tab === "jobs") this.list.later();
+    if (this.tab === "timeline") await this.drawTimeline();
   }
 
   // ---- what the stream tells --------------------------------------------------------------------------------------
@@ -88,24 +96,30 @@ class RunPage {
     if (this.graph) this.graph.update(this.jobs, changed);
     if (this.tab === "jobs" && this.list) this.drawJobs();
     if (this.panel && changed.some((job) => job.job_id === this.jobId)) this.panel.refresh();
-    if (changed.length && this.timeline && !this.soon) {
-      this.soon = setTimeout(() => { this.soon = null; this.loadAttempts().then(() => this.drawTimeline(), () => {}); }, this.jobs.length > 2000 ? 8000 : 1200);
-    }
+    if (changed.some((job) => job.attempts > 1)) this.isStale = true;
   }
 
   async ended() {
     if (this.context.signal.aborted) return;
     this.drawHead();
-    await this.loadAttempts().catch(() => {});
-    if (this.timeline) this.drawTimeline();
+    if (this.tab === "timeline") this.drawTimeline();
     if (this.graph) this.graph.markCritical(criticalPath(this.jobs, this.dependencies));
     if (this.panel) this.panel.refresh();
   }
 
+  // A job itself tells of its last attempt: the others are asked for where there are any.
   async loadAttempts() {
+    if (!this.isStale || this.isLoading) return;
+    this.isStale = false;
+    this.isLoading = true;
     const found = [];
-    await everyPage(this.base + "/attempts?limit=2000", this.context.signal, (page) => found.push(...page.attempts));
-    this.attempts = found;
+    try {
+      await everyPage(this.base + "/attempts?limit=2000", this.context.signal, (page) => found.push(...page.attempts));
+      this.attempts = found;
+    } catch (error) {
+      this.isStale = true;
+    }
+    this.isLoading = false;
   }
 
   // ---- head ---------------------------------------------------------------------------------------------------
@@ -128,7 +142,7 @@ class RunPage {
         acts.push(["Run again", "", () => this.again()]);
       }
     }
-    if (!isRunning) acts.push(["Compare with the run before", "", () => this.compare()]);
+    if (!isRunning) acts.push([["Compare", el("span", { class: "wide-only" }, " with the run before")], "", () => this.compare()]);
     const focus = this.head.contains(document.activeElement) ? document.activeElement.textContent : null;
     clear(this.head,
       el("nav", { class: "crumbs", "aria-label": "Where you are" }, el("a", { href: "#/" }, "Applications"), " / ", el("a", { href: link("applications", run.application) }, run.application), " / ", el("span", {}, "run " + run.run_id)),
@@ -194,7 +208,15 @@ class RunPage {
     this.body.id = "view";
   }
 
+  // The address keeps which view it is, so that it can be sent to somebody.
+  address(jobId) {
+    const view = this.tab === null || this.tab === "graph" ? "" : "?view=" + this.tab;
+    return (jobId === null ? link("runs", this.runId) : link("runs", this.runId, "jobs", jobId)) + view;
+  }
+
   show(name) {
+    if (!TABS.some(([one]) => one === name)) return;
+    if (this.tab !== null) { this.tab = name; history.replaceState(null, "", this.address(this.jobId)); }
     this.tab = name;
     for (const [one] of TABS) {
       const tab = document.getElementById("tab-" + one);
@@ -207,7 +229,7 @@ class RunPage {
 
   showGraph() {
     if (!this.graph) {
-      this.graph = new GraphView(this.jobs, this.dependencies, { open: (id) => { location.hash = link("runs", this.runId, "jobs", id).slice(1); } });
+      this.graph = new GraphView(this.jobs, this.dependencies, { open: (id) => { location.hash = this.address(id).slice(1); } });
     }
     clear(this.body, el("div", { class: "panel flush" }, this.graph.root));
     this.graph.appear();
@@ -216,13 +238,17 @@ class RunPage {
   }
 
   showTimeline() {
-    if (!this.timeline) this.timeline = new TimelineView({ href: (id) => link("runs", this.runId, "jobs", id) });
+    if (!this.timeline) this.timeline = new TimelineView({ href: (id) => this.address(id) });
     clear(this.body, el("div", { class: "panel flush" }, this.timeline.root));
     this.drawTimeline();
   }
 
-  drawTimeline() {
-    if (this.timeline) this.timeline.set(this.run, this.jobs, this.attempts, criticalPath(this.jobs, this.dependencies));
+  async drawTimeline() {
+    const draw = () => this.timeline.set(this.run, this.jobs, this.attempts, criticalPath(this.jobs, this.dependencies));
+    draw();
+    if (!this.isStale) return;
+    await this.loadAttempts();
+    if (!this.context.signal.aborted) draw();
   }
 
   showJobs() {
@@ -250,7 +276,7 @@ class RunPage {
 
   jobRow(job) {
     return el("div", { class: "job-row" + (job.job_id === this.jobId ? " chosen" : "") }, statusIcon(job.status),
-      el("a", { class: "job-name", href: link("runs", this.runId, "jobs", job.job_id), data: { key: job.job_id } }, job.job_id),
+      el("a", { class: "job-name", href: this.address(job.job_id), data: { key: job.job_id }, "aria-label": job.job_id, title: job.job_id }, endsNode(job.job_id)),
       el("span", { class: "job-why" }, job.held ? el("span", { class: "tag" }, "held") : null, job.marked ? el("span", { class: "tag" }, "marked as success") : null,
         LIVE.has(job.status) || BAD.has(job.status) || !job.attempts ? (job.reason || job.description) : job.description),
       el("span", { class: "number tries" }, job.attempts > 1 ? job.attempts + " tries" : ""), el("span", { class: "number" }, job.status === "RUNNING" && job.started ? durationText(Math.max(0, Date.now() / 1000 - seconds(job.started))) : job.attempts ? durationText(job.duration) : "–"));
@@ -261,7 +287,7 @@ class RunPage {
     clear(this.body, el("div", { class: "panel" }, list));
     try {
       await everyPage(this.base + "/journal?limit=500", this.context.signal, (page) => list.append(...page.events.map((event) =>
-        el("li", {}, timeNode(event.at), el("span", {}, el("b", {}, event.kind.replace(/_/g, " ")), event.job_id ? [" ", el("a", { href: link("runs", this.runId, "jobs", event.job_id) }, event.job_id)] : null,
+        el("li", {}, timeNode(event.at), el("span", {}, el("b", {}, event.kind.replace(/_/g, " ")), event.job_id ? [" ", el("a", { href: this.address(event.job_id) }, event.job_id)] : null,
           event.who ? " by " + event.who : "", event.why ? ": " + event.why : "")))));
       if (!list.childElementCount) list.append(el("li", { class: "muted" }, "Nobody did anything to this run, and nothing was tried again."));
     } catch (error) {

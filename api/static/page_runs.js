@@ -9,23 +9,27 @@ const PAGE = 100;
 
 export async function runsPage(main, context, query) {
   const option = (value, text) => el("option", { value, selected: query.get("status") === value }, text);
-  const application = el("input", { type: "search", value: query.get("application") || "", list: "known", autocomplete: "off" });
+  // A change of the filter is a new page: the control that made it keeps the focus.
+  const focused = main.contains(document.activeElement) ? document.activeElement.name : "";
+  const application = el("input", { type: "search", name: "application", placeholder: "any", value: query.get("application") || "", list: "known", autocomplete: "off" });
   const known = el("datalist", { id: "known" });
-  const status = el("select", {}, option("", "any"), option("RUNNING", "running"), option("SUCCESS", "succeeded"), option("FAILED", "failed"),
+  const status = el("select", { name: "status" }, option("", "any"), option("RUNNING", "running"), option("SUCCESS", "succeeded"), option("FAILED", "failed"),
     option("CANCELLED", "cancelled"), option("LOST", "lost"));
-  const since = el("input", { type: "date", value: query.get("since") || "" });
-  const until = el("input", { type: "date", value: query.get("until") || "" });
+  const since = el("input", { type: "date", name: "since", value: query.get("since") || "" });
+  const until = el("input", { type: "date", name: "until", value: query.get("until") || "" });
   const chosen = [];
-  const compare = el("a", { class: "button disabled", "aria-disabled": "true" }, "Compare two");
+  const compare = el("a", { class: "button primary", hidden: true }, "Compare");
+  const hint = el("span", { class: "muted hint", "aria-live": "polite" }, "Pick two to compare");
   const body = el("tbody", {});
   const foot = el("div", { class: "more", "aria-live": "polite" });
   const table = el("table", { class: "runs" }, el("caption", { class: "hidden" }, "Runs, newest first"),
     el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "pick" }, el("span", { class: "hidden" }, "Compare")),
-      ["Run", "Application", "Status", "Started", "Took", "What happened"].map((text) => el("th", { scope: "col" }, text)))), body);
-  clear(main, el("div", { class: "page" }, heading("Runs", compare),
+      ["Run", "Application", "Status", "Started", "Took", "What happened"].map((text) => el("th", { scope: "col", class: text === "Took" ? "number" : null }, text)))), body);
+  const panel = el("div", { class: "panel table-scroll", tabindex: "0", role: "region", "aria-label": "Runs" }, table);
+  clear(main, el("div", { class: "page" }, heading("Runs", hint, compare),
     el("form", { class: "filters", on: { submit: (event) => { event.preventDefault(); apply(); } } }, field("Application", application), known, field("Status", status),
       field("From", since), field("To", until), el("button", { class: "button", type: "submit" }, "Filter")),
-    el("div", { class: "panel table-scroll", tabindex: "0", role: "region", "aria-label": "Runs" }, table), foot));
+    panel, foot));
 
   const apply = () => {
     const wanted = new URLSearchParams();
@@ -35,16 +39,15 @@ export async function runsPage(main, context, query) {
     location.hash = "#/runs" + (wanted.toString() ? "?" + wanted : "");
   };
   for (const control of [status, since, until]) control.addEventListener("change", apply);
+  for (const control of [application, status, since, until]) if (control.name === focused) control.focus({ preventScroll: true });
 
   const pick = (run, box) => {
     if (box.checked) chosen.push(run.run_id);
     else chosen.splice(chosen.indexOf(run.run_id), 1);
     const ready = chosen.length === 2;
-    compare.classList.toggle("disabled", !ready);
-    compare.classList.toggle("primary", ready);
-    compare.setAttribute("aria-disabled", String(!ready));
+    compare.hidden = !ready;
+    hint.textContent = ready ? "" : chosen.length ? "Pick one more" : "Pick two to compare";
     if (ready) compare.setAttribute("href", link("compare", Math.min(...chosen), Math.max(...chosen)));
-    else compare.removeAttribute("href");
     for (const other of body.querySelectorAll("input")) other.disabled = ready && !other.checked;
   };
   const row = (run) => {
@@ -69,9 +72,11 @@ export async function runsPage(main, context, query) {
     try {
       const page = await getJson("/api/v1/runs?" + wanted, context.signal);
       body.append(...page.runs.map(row));
+      panel.hidden = !body.childElementCount;
+      hint.hidden = body.childElementCount < 2;
       before = page.next;
       clear(foot, before !== null ? el("button", { class: "button", type: "button", on: { click: more } }, "Older runs")
-        : body.childElementCount ? el("span", { class: "muted" }, "That is all.") : emptyBox("No run is like that", "Fewer filters find more."));
+        : body.childElementCount ? el("span", { class: "muted" }, "That is all.") : [...query].length ? emptyBox("No run is like that", "Fewer filters find more.") : emptyBox("Nothing has run yet", "As soon as a configuration is run with this home, it stands here.", "executioner run pipeline.json"));
     } catch (error) {
       if (!context.signal.aborted) clear(foot, problemBox(error, more));
     }

@@ -1,10 +1,19 @@
 // The timeline of a run: for each job when it waited for its turn, when it ran, and when it waited to be tried again.
 
-import { clear, durationText, el, seconds, svg } from "./dom.js";
+import { clear, durationText, el, endsNode, seconds, svg } from "./dom.js";
 import { statusIcon, statusWord } from "./status.js";
 import { VirtualList } from "./virtual.js";
 
 const ROW = 30;
+// Where there is no room for names beside the bars, they stand above them.
+const NARROW = 620;
+const NARROW_ROW = 46;
+const BAR_TOP = 5;
+
+function onlyTry(job) {
+  const ready = typeof job.waited === "number" ? new Date((seconds(job.started) - job.waited) * 1000).toISOString() : null;
+  return { status: job.status, started: job.started, ended: job.ended, ready };
+}
 
 export class TimelineView {
   constructor(options) {
@@ -37,6 +46,8 @@ export class TimelineView {
       if (!this.tries.has(attempt.job_id)) this.tries.set(attempt.job_id, []);
       this.tries.get(attempt.job_id).push(attempt);
     }
+    // What was tried once tells all by itself, and is newer.
+    for (const job of jobs) if (job.started && (job.attempts <= 1 || !this.tries.has(job.job_id))) this.tries.set(job.job_id, [onlyTry(job)]);
     this.draw();
   }
 
@@ -47,8 +58,11 @@ export class TimelineView {
     this.now = this.run.status === "RUNNING" ? Math.max(last, Date.now() / 1000) : null;
     this.end = Math.max(this.now || last, seconds(this.run.ended) || 0, this.begin + 0.05);
     const width = this.root.clientWidth || 800;
-    this.label = width < 620 ? 116 : Math.min(260, Math.max(160, width * 0.22));
-    this.width = Math.max(120, width - this.label - 92);
+    const isNarrow = width < NARROW;
+    this.root.classList.toggle("narrow", isNarrow);
+    this.list.rowHeight = isNarrow ? NARROW_ROW : ROW;
+    this.label = isNarrow ? 12 : Math.min(300, Math.max(170, width * 0.24));
+    this.width = Math.max(120, width - this.label - (isNarrow ? 12 : 92));
     this.root.style.setProperty("--label", this.label + "px");
     let jobs = this.jobs.filter((job) => this.tries.has(job.job_id) || job.attempts);
     if (this.onlyCritical) jobs = jobs.filter((job) => this.critical.has(job.job_id));
@@ -81,7 +95,7 @@ export class TimelineView {
     for (let at = 0; at <= span + 1e-9; at += step) {
       const x = this.x(this.begin + at);
       this.ticks.push(x);
-      if (x < this.width - 20 || at === 0) parts.push(svg("text", { x: x + 3, y: 17 }, at === 0 ? "0" : "+" + durationText(at)));
+      if (x < this.width - 64 || at === 0) parts.push(svg("text", { x: x + 4, y: 17 }, at === 0 ? "0" : "+" + durationText(at).replace(/ 00 (s|min)$/, "")));
       parts.push(svg("path", { d: "M" + x + " 6V26" }));
     }
     this.axis.setAttribute("width", this.width);
@@ -107,9 +121,11 @@ export class TimelineView {
     const waited = typeof job.waited === "number" ? ", waited " + durationText(job.waited) : "";
     const told = job.job_id + ": " + statusWord(job.status) + waited + ", took " + durationText(job.duration) +
       (tries.length > 1 ? ", " + tries.length + " tries" : "") + (this.critical.has(job.job_id) ? ", on the critical path" : "");
-    const name = this.options.href ? el("a", { class: "label", href: this.options.href(job.job_id), title: told, "aria-label": told, data: { key: job.job_id } }, statusIcon(job.status, true), el("span", {}, job.job_id))
-      : el("span", { class: "label", title: told }, statusIcon(job.status, true), el("span", {}, job.job_id));
+    const name = this.options.href ? el("a", { class: "label", href: this.options.href(job.job_id), title: told, "aria-label": told, data: { key: job.job_id } }, statusIcon(job.status, true), endsNode(job.job_id))
+      : el("span", { class: "label", title: told }, statusIcon(job.status, true), endsNode(job.job_id));
+    const isNarrow = this.list.rowHeight === NARROW_ROW;
+    const height = isNarrow ? ROW - 2 * BAR_TOP : ROW;
     return el("div", { class: "timeline-row" + (this.critical.has(job.job_id) ? " critical" : "") }, name,
-      svg("svg", { width: this.width, height: ROW, "aria-hidden": "true" }, parts), el("span", { class: "took" }, durationText(job.duration)));
+      svg("svg", { width: this.width, height, viewBox: "0 " + (isNarrow ? BAR_TOP : 0) + " " + this.width + " " + height, "aria-hidden": "true" }, parts), el("span", { class: "took" }, durationText(job.duration)));
   }
 }

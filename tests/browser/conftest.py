@@ -40,6 +40,16 @@ def site(tmp_path: "os.PathLike[str]") -> Iterator[ApiCase]:
 
 
 @pytest.fixture
+def nothing(tmp_path: "os.PathLike[str]") -> Iterator[ApiCase]:
+    """A server of a home where nothing has run."""
+    folder = os.path.join(os.path.realpath(str(tmp_path)), "empty")
+    os.mkdir(folder)
+    case = ApiCase(folder)
+    yield case
+    case.close()
+
+
+@pytest.fixture
 def tab(browser: Any, site: ApiCase) -> Iterator[Tab]:
     """A tab whose page must complain about nothing and ask nobody else."""
     opened = Tab(browser, site)
