@@ -9,6 +9,7 @@ from typing import List, Mapping, Optional
 from jobs.ballast import Ballast
 from jobs.exceptions import ConfigurationError, StorageError
 from jobs.home_place import default_home
+from jobs.private_files import make_private_folder
 
 __all__ = ["Home", "default_home", "locate", "make_folders"]
 
@@ -67,6 +68,7 @@ class Home:
             # One short write at the end of the file: two runs at once do not disturb each other.
             descriptor = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
+                os.fchmod(descriptor, 0o600)
                 os.write(descriptor, os.fsencode(path) + b"\n")
             finally:
                 os.close(descriptor)
@@ -130,7 +132,7 @@ class Home:
             for name in _FOLDERS:
                 path = os.path.join(self.path, name)
                 try:
-                    os.mkdir(path, 0o700)
+                    make_private_folder(path)
                 except FileExistsError:
                     self._judge(path, os.lstat(path))
         except OSError as error:
@@ -192,7 +194,7 @@ def make_folders(path: str) -> None:
         path = os.path.dirname(path)
     for folder in reversed(missing):
         try:
-            os.mkdir(folder, 0o700)
+            make_private_folder(folder)
         except FileExistsError:
             pass  # another run was faster
     # A power cut takes a new folder whose name is not on the disk yet, however well its files are synchronised.

@@ -29,6 +29,7 @@ from jobs.masking import Masker
 from jobs.models import OverlapPolicy, Pipeline, RunStatus
 from jobs.pools import Pools
 from jobs.ports import HoldRequest, Observer, Request, StopRequest
+from jobs.private_files import make_private_folder
 from jobs.run_context import RunContext, run_environment
 from jobs.scheduler import Scheduler
 from jobs.startup import OriginalState, StopSignals
@@ -262,7 +263,7 @@ class Runner:
             for candidate in (name, "%s-%s" % (name, run_uuid[:6])):
                 path = os.path.join(parent, candidate)
                 try:
-                    os.mkdir(path, 0o700)
+                    make_private_folder(path)
                     return path
                 except FileExistsError:
                     continue  # left by a history that is no more

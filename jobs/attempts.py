@@ -7,7 +7,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 from jobs.checks.result import CheckContext
 from jobs.events import AttemptIntended
 from jobs.models import Check, Job, Pipeline
-from jobs.outputs import read_outputs, told_by
+from jobs.outputs import make_outputs_file, read_outputs, told_by
 from jobs.placeholders import expand_command, expand_text, placeholders, texts_of
 from jobs.ports import AttemptStart
 from jobs.run_context import RunContext, attempt_token, attempt_variables, run_environment
@@ -62,7 +62,10 @@ class AttemptMaker:
         environment = dict(job.environment)
         if self._outputs:
             job = self._told(job, environment)
-        environment.update(attempt_variables(job.id, attempt, self._path(position, attempt, "outputs")))
+        outputs_path = self._path(position, attempt, "outputs")
+        if job.outputs:
+            make_outputs_file(outputs_path)
+        environment.update(attempt_variables(job.id, attempt, outputs_path))
         return AttemptStart(self.token(position, attempt), job, attempt, environment,
                             self._name(position, attempt, "out"), self._name(position, attempt, "err"),
                             limit_s, limit_reason, not (job.has_afterwards or job.outputs))

@@ -60,6 +60,7 @@ class Ballast:
             temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             try:
+                os.fchmod(descriptor, 0o600)
                 # No zeros: some file systems would not store them.
                 rest = memoryview(os.urandom(BALLAST_BYTES))
                 while rest:

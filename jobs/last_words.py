@@ -37,6 +37,7 @@ def make_room(path: str) -> None:
     descriptor = system.open_file(path, flags, 0o600)
     try:
         if not os.fstat(descriptor).st_size:
+            os.fchmod(descriptor, 0o600)
             try:
                 system.write(descriptor, _BLANK)
             except OSError:

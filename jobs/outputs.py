@@ -5,7 +5,7 @@ from typing import Dict, Sequence, Tuple
 
 from jobs.exceptions import JobExecutionError
 
-__all__ = ["MAX_OUTPUT_BYTES", "read_outputs", "told_by"]
+__all__ = ["MAX_OUTPUT_BYTES", "make_outputs_file", "read_outputs", "told_by"]
 
 #: More is no message to another job but a file, and should be one.
 MAX_OUTPUT_BYTES = 1 << 20
@@ -16,6 +16,19 @@ def told_by(name: str) -> Tuple[str, str]:
     """Job and output that a placeholder (``jobs.ID.outputs.NAME``) is about; ("", "") where it is about another."""
     job_id, dot, output = name.rpartition(".outputs.")
     return (job_id[len("jobs."):], output) if dot and name.startswith("jobs.") else ("", "")
+
+
+def make_outputs_file(path: str) -> None:
+    """Make the file that a job will write to, with mode 0600: the job's umask would let others read it.
+
+    Where that cannot be done, the job makes it.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return
+    os.fchmod(descriptor, 0o600)
+    os.close(descriptor)
 
 
 def read_outputs(path: str, names: Sequence[str]) -> Dict[str, str]:

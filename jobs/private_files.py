@@ -5,10 +5,19 @@ import stat
 
 from jobs.exceptions import StorageError
 
-__all__ = ["open_private", "open_readable", "open_regular"]
+__all__ = ["make_private_folder", "open_private", "open_readable", "open_regular"]
 
 #: Never inherited, never through a link, and a FIFO answers at once instead of waiting for its other end.
 _SAFE = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+def make_private_folder(path: str) -> None:
+    """Make a folder with mode 0700, whatever the umask.
+
+    :raises OSError: where that cannot be done; FileExistsError where anything of that name is there
+    """
+    os.mkdir(path, 0o700)
+    os.chmod(path, 0o700)
 
 
 def open_regular(path: str, flags: int = os.O_RDONLY) -> int:

@@ -409,7 +409,9 @@ class Nursery:
 
     def _create(self, name: str, access: int) -> int:
         flags = access | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        return system.open_file(name, flags, 0o600, dir_fd=self._output_fd)
+        fd = system.open_file(name, flags, 0o600, dir_fd=self._output_fd)
+        os.fchmod(fd, 0o600)
+        return fd
 
     def _open_stdin(self, spec: AttemptSpec) -> int:
         """Descriptor 0, which is ``/dev/null`` here, where the job does not say otherwise."""

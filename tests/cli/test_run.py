@@ -153,9 +153,11 @@ def test_workers_make_it_parallel(case: Case) -> None:
     case.run("run", "config.json", "--workers", "2").expect(0, "", "")
 
 
-def test_where_things_are_kept_and_with_which_modes(case: Case) -> None:
-    case.jobs(OK)
-    case.run("run", "config.json", preexec=lambda: os.umask(0)).expect(0, "", "")
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o277, 0o777])
+def test_where_things_are_kept_and_with_which_modes(case: Case, umask: int) -> None:
+    case.jobs(OK, {"id": "tell", "command": "echo N=1 >> $EXECUTIONER_OUTPUT", "outputs": ["N"]},
+              {"id": "read", "command": "cat", "stdin": {"text": "in"}})
+    case.run("run", "config.json", preexec=lambda: os.umask(umask)).expect(0, "", "")
     found = {}
     for folder, _, names in os.walk(case.home):
         assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700, folder
@@ -163,7 +165,7 @@ def test_where_things_are_kept_and_with_which_modes(case: Case) -> None:
             found[os.path.relpath(os.path.join(folder, name), case.home)] = stat.S_IMODE(
                 os.stat(os.path.join(folder, name)).st_mode)
     assert set(found.values()) == {0o600}, found
-    for name in ("history.db", "logs/executioner.jsonl", "logs/1/extract.1.out", "logs/1/extract.1.err"):
+    for name in ("history.db", "logs/executioner.jsonl", "logs/1/extract.1.out", "logs/1/extract.1.err", "logs/1/tell.1.outputs"):
         assert name in found
 
 

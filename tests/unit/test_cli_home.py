@@ -39,7 +39,7 @@ def test_a_relative_home_is_made_absolute(tmp_path: "os.PathLike[str]", monkeypa
     assert locate("h", environ).path == os.path.join(os.getcwd(), "h")
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o277, 0o777])
 def test_create_makes_folders_of_0700(tmp_path: "os.PathLike[str]", umask: int) -> None:
     home = Home(os.path.join(str(tmp_path), "a", "b", "home"), "--home")
     before = os.umask(umask)
