@@ -144,7 +144,13 @@ def _tell_runners(history: History, application: str) -> None:
 
 
 def _signal_runner(run: RunRecord, number: int) -> None:
-    if run.runner_pid is None or start_time(run.runner_pid) != run.runner_start:
+    if run.runner_pid is None:
+        return
+    if start_time(run.runner_pid) != run.runner_start:
+        if is_runner_alive(run):
+            raise ConfigurationError(
+                "run %d cannot be reached from here: its runner is process %d of another container" % (
+                    run.run_id, run.runner_pid), context={"hint": "give the command in that container"})
         return
     try:
         os.kill(run.runner_pid, number)

@@ -17,7 +17,7 @@ from jobs.exceptions import JobExecutionError, OverlapError, StorageError
 from jobs.keeper.processes import boot_id, has_proc, stat_of
 from jobs.keeper.record import RecordedRun, is_keeper_alive, read_record
 from jobs.last_words import LastWords, read_last_words
-from jobs.locks import FileLock
+from jobs.locks import FileLock, is_folder_held
 from jobs.masking import Masker, is_secret_name
 from jobs.models import FINAL_STATUSES, AttemptOutcome, JobStatus, RunStatus
 from jobs.records import AttemptRecord, JobRecord, RunRecord
@@ -42,12 +42,14 @@ class _Keeper(NamedTuple):
 
 
 def is_runner_alive(run: RunRecord) -> bool:
-    """Whether the process that runs this run is still there: the same boot, pid and start time."""
+    """Whether the process that runs this run is still there: the same boot, pid and start time, or the kernel's lock.
+
+    The lock on the folder of its output is for a runner in another container: its pid says nothing here.
+    """
     if run.runner_pid is None or run.boot_id != boot_id():
         return False
     if has_proc():
-        found = stat_of(run.runner_pid)
-        return found is not None and not found.is_dead and found.start == run.runner_start
+        return _is_process_here(run) or (bool(run.log_dir) and is_folder_held(run.log_dir))
     try:
         os.kill(run.runner_pid, 0)
     except PermissionError:
@@ -60,6 +62,12 @@ def is_runner_alive(run: RunRecord) -> bool:
 def is_anything_running(run: RunRecord) -> bool:
     """Whether the runner or the keeper of a run is still there."""
     return is_runner_alive(run) or (run.boot_id == boot_id() and _keeper(run.record_path).is_alive)
+
+
+def _is_process_here(run: RunRecord) -> bool:
+    """Whether the runner is a living process that can be seen, and signalled, from here."""
+    found = None if run.runner_pid is None else stat_of(run.runner_pid)
+    return found is not None and not found.is_dead and found.start == run.runner_start
 
 
 def verdict(history: History, run: RunRecord) -> Optional[Reconciled]:

@@ -24,7 +24,7 @@ from jobs.graph import Graph
 from jobs.keeper.launch import Launcher
 from jobs.keeper.processes import boot_id, start_time
 from jobs.last_words import LastWords, leave_last_words
-from jobs.locks import FileLock, LockHolder, acquire_application_lock, application_lock_path
+from jobs.locks import FileLock, LockHolder, acquire_application_lock, application_lock_path, hold_folder
 from jobs.masking import Masker
 from jobs.models import OverlapPolicy, Pipeline, RunStatus
 from jobs.pools import Pools
@@ -77,6 +77,8 @@ class Runner:
         self._clock = SystemClock()
         self._signals = StopSignals(origin.hup_ignored)
         self._lock: Optional[FileLock] = None
+        #: The folder of the run's output, held.
+        self._folder = -1
         #: The pipe whose end tells the process that watches deadlines that the run is over.
         self._watcher: Optional[int] = None
         self._page: "Optional[PageBeside]" = None
@@ -106,6 +108,9 @@ class Runner:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
         self._signals.close()
 
     def _make_log(self) -> LogWriter:
@@ -235,6 +240,7 @@ class Runner:
 
         def place(run_id: int) -> RunPlaces:
             made.append(self._make_output_folder(run_id, run_uuid))
+            self._folder = hold_folder(made[0])
             return RunPlaces(made[0], self._record_path(run_uuid))
 
         home_uuid = self.history.home_uuid()  # read before the transaction in which the folder is named

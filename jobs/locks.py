@@ -20,7 +20,8 @@ from jobs.exceptions import OverlapError, StorageError
 from jobs.models import OverlapPolicy
 from jobs.private_files import open_private, open_regular
 
-__all__ = ["FileLock", "LockHolder", "acquire_application_lock", "application_lock_path", "is_held", "read_holder"]
+__all__ = ["FileLock", "LockHolder", "acquire_application_lock", "application_lock_path", "hold_folder",
+           "is_folder_held", "is_held", "read_holder"]
 
 _FIRST_PAUSE_S = 0.002
 _LONGEST_PAUSE_S = 0.1
@@ -175,6 +176,35 @@ def is_held(path: str) -> bool:
             return True
         raise StorageError("cannot lock %s: %s" % (path, error.strerror or error),
                            context={"path": path, "errno": error.errno}) from None
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def hold_folder(path: str) -> int:
+    """Show that this process lives to whoever cannot see it by its pid, until the descriptor is closed.
+
+    :param path: a new folder of ours, which nobody else holds
+    :raises OSError: where it cannot be opened
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        pass  # a file system without locks: then the pid has to do
+    return descriptor
+
+
+def is_folder_held(path: str) -> bool:
+    """Whether a living process holds the folder. Changes nothing; False where it is not there."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
     finally:
         os.close(descriptor)
     return False
