@@ -1,7 +1,7 @@
-"""Compiled code of a checkout whose folders Python may not write to, kept in the user's cache folder instead.
+"""Compiled code that cannot lie beside its sources, kept in the user's cache folder instead.
 
-A checkout that belongs to somebody else, or ``PYTHONDONTWRITEBYTECODE``, would have every start compile all that it
-loads: that doubles what a small run costs. What Python would have put beside the sources goes to
+The single file, a checkout that belongs to somebody else, or ``PYTHONDONTWRITEBYTECODE``, would have every start
+compile all that it loads: that doubles what a small run costs. What Python would have put beside the sources goes to
 ``$XDG_CACHE_HOME/executioner`` (``~/.cache/executioner``), which must be ours alone; where it cannot be used, the code
 is compiled as ever.
 """
@@ -10,10 +10,13 @@ import os
 import sys
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
-from typing import Optional, Sequence
+from typing import Callable, Optional, Sequence
 from zlib import crc32
 
-__all__ = ["keep"]
+__all__ = ["cache_folder", "keep", "kept_code"]
+
+#: Of this Python's compiled code. It changes within a version until that is released, and the folder's name does not.
+_MAGIC: bytes = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER.hex().encode("ascii")
 
 
 class _Loader(SourceFileLoader):
@@ -23,21 +26,34 @@ class _Loader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         """The code object of the module."""
-        path = os.fspath(self.get_filename(fullname))
+        path = os.fsdecode(self.get_filename(fullname))
         facts = os.stat(path)
-        stamp = b"%d %d %s\n" % (facts.st_mtime_ns, facts.st_size, os.fsencode(path))
-        kept = os.path.join(self.folder, "%s.%08x" % (fullname, crc32(os.fsencode(path))))
-        try:
+        return kept_code(self.folder, fullname, path, b"%d %d" % (facts.st_mtime_ns, facts.st_size),
+                         lambda: self.get_data(path))
+
+
+def kept_code(folder: str, name: str, path: str, stamp: bytes, source: Callable[[], bytes]) -> CodeType:
+    """The code of a module: what the cache has for it, or compiled, and then kept there.
+
+    :param folder: the cache; "" = there is none
+    :param path: where the source is, for the code and for tracebacks
+    :param stamp: what changes with the source; without a line break
+    """
+    head = b"%s %s %s\n" % (_MAGIC, stamp, os.fsencode(path))
+    kept = os.path.join(folder, "%s.%08x" % (name, crc32(os.fsencode(path)))) if folder else ""
+    try:
+        if kept:
             with open(kept, "rb") as file:
                 data = file.read()
-            if data.startswith(stamp):
-                code: CodeType = marshal.loads(memoryview(data)[len(stamp):])
+            if data.startswith(head):
+                code: CodeType = marshal.loads(memoryview(data)[len(head):])
                 return code
-        except (OSError, ValueError, EOFError, TypeError):
-            pass  # not there, or damaged: made anew
-        code = compile(self.get_data(path), path, "exec", dont_inherit=True)
-        _write(kept, stamp + marshal.dumps(code))
-        return code
+    except (OSError, ValueError, EOFError, TypeError):
+        pass  # not there, or damaged: made anew
+    code = compile(source(), path, "exec", dont_inherit=True)
+    if kept:
+        _write(kept, head + marshal.dumps(code))
+    return code
 
 
 class _Finder:
@@ -59,13 +75,13 @@ class _Finder:
 
 def keep(names: Sequence[str]) -> None:
     """Have the modules of these packages loaded by way of the cache, where there can be one."""
-    folder = _folder()
+    folder = cache_folder()
     if folder:
         _Loader.folder = folder
         sys.meta_path.insert(0, _Finder(names))
 
 
-def _folder() -> str:
+def cache_folder() -> str:
     """The cache for this Python, ours alone; "" where there can be none."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     folder = os.path.join(base, "executioner", sys.implementation.cache_tag or "python")

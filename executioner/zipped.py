@@ -1,9 +1,9 @@
 """Importing from the one-file build: everything of ours is read once, at the start, and held in memory.
 
 The file may be replaced while a run goes on, by a new release, and what is imported late would then come from the new
-file, or from the middle of it. And a zip gives no place to keep bytecode in, so that each start would compile what it
-loads: the build lays compiled code into the file for each Python that it finds, one blob per version
-(``scripts/build_pyz.py``). Where there is none for this Python, the sources are held and compiled as they are needed.
+file, or from the middle of it. So all files are held as they lie in the zip, each compressed by itself, and only what
+is used is unpacked. A zip gives no place to keep bytecode in: from the first start of a release on that lies in the
+user's cache folder (``executioner/bytecode.py``). Carried along for each Python it would be twenty times as much.
 """
 import marshal
 import os
@@ -12,29 +12,30 @@ from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 from typing import Dict, Optional, Sequence, Tuple, Union
 from zipimport import zipimporter
+from zlib import crc32, decompress
 
-__all__ = ["BLOB", "MANIFEST", "Held", "hold"]
+from executioner.bytecode import cache_folder, kept_code
 
-#: Names of all files of the product in the zip, a line each.
-MANIFEST = "MANIFEST"
-#: The compiled code for the Python with this magic number: a dictionary by file name, of code and data alike.
-BLOB = "bytecode/%s"
+__all__ = ["PRODUCT", "Held", "hold"]
+
+#: The entry of the zip with all files of the product: a dictionary by name, of what zlib made of the content.
+PRODUCT = "product"
 
 
 class Held:
     """Finder and loader of what is held.
 
     :param root: path of the zip, absolute
-    :param files: by name in the zip: Python source, or data
-    :param compiled: by name in the zip: marshalled code
+    :param files: by name in the zip: Python source, or data, compressed by zlib
+    :param cache: the folder for compiled code; "" = there is none
     """
 
-    def __init__(self, root: str, files: Dict[str, bytes], compiled: Dict[str, bytes]) -> None:
+    def __init__(self, root: str, files: Dict[str, bytes], cache: str = "") -> None:
         self._root = root
         self._files = files
-        self._compiled = compiled
+        self._cache = cache
         self._names: Dict[str, Tuple[str, bool]] = {}
-        for name in list(files) + list(compiled):
+        for name in files:
             if name.endswith(".py"):
                 module = (name[len("backports/"):] if name.startswith("backports/") else name)[:-3].replace("/", ".")
                 package = module.endswith(".__init__")
@@ -68,17 +69,13 @@ class Held:
         :raises ImportError: where it is none
         """
         file_name = self._file_of(name)
-        if file_name in self._compiled:
-            code: CodeType = marshal.loads(self._compiled[file_name])
-            return code
-        place = os.path.join(self._root, file_name)
-        code = compile(self._files[file_name], place, "exec", dont_inherit=True)
-        return code  # noqa: RET504 - compile alone has no type
+        packed = self._files[file_name]
+        return kept_code(self._cache, "zip." + name, os.path.join(self._root, file_name),
+                         b"%d %08x" % (len(packed), crc32(packed)), lambda: decompress(packed))
 
     def get_source(self, name: str) -> Optional[str]:
-        """The source of a module, for tracebacks; None where only its code is held."""
-        source = self._files.get(self._file_of(name))
-        return None if source is None else source.decode("utf-8")
+        """The source of a module, for tracebacks."""
+        return decompress(self._files[self._file_of(name)]).decode("utf-8")
 
     def is_package(self, name: str) -> bool:
         """Whether a module of ours is a package."""
@@ -93,7 +90,7 @@ class Held:
         name = os.path.relpath(path, self._root).replace(os.sep, "/")
         if name not in self._files:
             raise OSError("there is no %s in %s" % (name, self._root))
-        return self._files[name]
+        return decompress(self._files[name])
 
     def _file_of(self, name: str) -> str:
         if name not in self._names:
@@ -102,24 +99,14 @@ class Held:
 
 
 def hold(root: str) -> None:
-    """Read what the zip has for this Python and import from that alone from now on.
+    """Read what the zip has and import from that alone from now on.
 
     :param root: path of the zip, absolute
     """
-    archive = zipimporter(root)
-
-    def read(name: str) -> bytes:
-        # 0.971 believes that this is text.
-        content: Union[bytes, str] = archive.get_data(os.path.join(root, name))
-        assert isinstance(content, bytes)
-        return content
-
-    magic = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER.hex()
-    try:
-        files, compiled = marshal.loads(read(BLOB % magic))
-    except OSError:
-        names = read(MANIFEST).decode("utf-8").splitlines()
-        files = {name: read(name) for name in names
-                 if sys.version_info < (3, 7) or not name.startswith("backports/")}
-        compiled = {}
-    sys.meta_path.insert(0, Held(root, files, compiled))
+    # 0.971 believes that this is text.
+    content: Union[bytes, str] = zipimporter(root).get_data(os.path.join(root, PRODUCT))
+    assert isinstance(content, bytes)
+    files: Dict[str, bytes] = marshal.loads(content)
+    if sys.version_info >= (3, 7):
+        files = {name: packed for name, packed in files.items() if not name.startswith("backports/")}
+    sys.meta_path.insert(0, Held(root, files, cache_folder()))

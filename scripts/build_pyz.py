@@ -1,11 +1,10 @@
 """Builds ``executioner.pyz``: the whole product in one file that runs on Python 3.6 and everything newer.
 
-The same sources and the same Pythons give the same bytes: entries are sorted, stored without compression (so that no
-version of zlib matters), and carry one date.
+The same sources give the same bytes wherever zlib is the same: entries are sorted and carry one date.
 
-Beside the sources lies compiled code for each Python that this machine has (``executioner/zipped.py`` says why); on
-another Python the file runs all the same and starts more slowly. The two backports lie in ``backports/``, seen by
-Python 3.6 alone. They are fetched once by pip into ``build/backports`` and checked by their hashes.
+The entry ``product`` has all files, each compressed by itself (``executioner/zipped.py`` reads it); beside it lies what
+is needed to read it. The two backports lie in ``backports/`` of the product, seen by Python 3.6 alone. They are fetched
+once by pip into ``build/backports`` and checked by their hashes.
 """
 import argparse
 import ast
@@ -16,6 +15,7 @@ import stat
 import subprocess
 import sys
 import zipfile
+import zlib
 from typing import Dict, List, Tuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -25,6 +25,8 @@ ENTRY = b'''from executioner.bootstrap import run
 if __name__ == "__main__":
     run()
 '''
+#: What is imported before the product is there.
+BEFORE = ("executioner/__init__.py", "executioner/bootstrap.py", "executioner/bytecode.py", "executioner/zipped.py")
 #: Earliest date that a zip can hold.
 DATE = (1980, 1, 1, 0, 0, 0)
 #: Requirement, file, SHA-256 of the file, and its licence inside the wheel.
@@ -62,35 +64,6 @@ def read(path: str) -> bytes:
     """The bytes of a file."""
     with open(path, "rb") as source:
         return source.read()
-
-
-#: Runs in each Python: from (name, source) pairs to the blob of ``executioner/zipped.py``.
-COMPILER = """
-import marshal, sys
-from importlib.util import MAGIC_NUMBER
-compiled, files = {}, {}
-for name, source in marshal.loads(sys.stdin.buffer.read()):
-    if not name.endswith(".py"):
-        files[name] = source
-    elif not name.startswith("backports/") or sys.version_info < (3, 7):
-        compiled[name] = marshal.dumps(compile(source, "executioner.pyz/" + name, "exec", dont_inherit=True))
-sys.stdout.buffer.write(MAGIC_NUMBER + marshal.dumps((files, compiled)))
-"""
-
-
-def interpreters() -> List[str]:
-    """Every Python of this machine, oldest first."""
-    lines = subprocess.check_output([sys.executable, os.path.join(ROOT, "scripts", "interpreters.py")])
-    return [line.split(" ", 1)[1] for line in lines.decode("utf-8").splitlines()]
-
-
-def bytecode(python: str, sources: Dict[str, bytes]) -> Tuple[str, bytes]:
-    """The name in the zip and the content of the compiled code for one Python."""
-    given = marshal.dumps(sorted(sources.items()), 2)
-    # Sets in the code are written in the order of their hashes.
-    done = subprocess.run([python, "-s", "-S", "-c", COMPILER], input=given, stdout=subprocess.PIPE, check=True,
-                          env={"PYTHONHASHSEED": "0"}, cwd=os.sep)
-    return "bytecode/" + done.stdout[:4].hex(), done.stdout[4:]
 
 
 def backports(folder: str) -> Dict[str, bytes]:
@@ -144,23 +117,19 @@ def main() -> int:
     parser.add_argument("--backports", default=os.path.join(ROOT, "build", "backports"), metavar="DIR",
                         help="where dataclasses.py and typing_extensions.py lie, or are fetched to by pip")
     parser.add_argument("--without-backports", action="store_true", help="for Python 3.7 and newer only")
-    parser.add_argument("--python", action="append", metavar="PATH",
-                        help="compile for this one (repeatable; default: every Python of this machine)")
-    parser.add_argument("--without-bytecode", action="store_true", help="sources only: each start compiles them")
     options = parser.parse_args()
-    entries = {name: read(os.path.join(ROOT, name)) for name in product_files()}
+    product = {name: read(os.path.join(ROOT, name)) for name in product_files()}
     if not options.without_backports:
-        entries.update(backports(options.backports))
-    compiled = [] if options.without_bytecode else options.python or interpreters()
-    blobs = dict(bytecode(python, entries) for python in compiled)
-    entries["MANIFEST"] = "".join(name + "\n" for name in sorted(entries)).encode("utf-8")
+        product.update(backports(options.backports))
+    entries = {name: product[name] for name in BEFORE}
     entries["__main__.py"] = ENTRY
-    entries.update(blobs)
+    # No references between equal values, which depend on how the dictionary was made: version 2.
+    entries["product"] = marshal.dumps({name: zlib.compress(product[name], 9) for name in sorted(product)}, 2)
     folder = os.path.dirname(os.path.abspath(options.output))
     if not os.path.isdir(folder):
         os.makedirs(folder)
     write(os.path.abspath(options.output), entries)
-    print("%s: %d files, %d bytes, sha256 %s" % (options.output, len(entries), os.path.getsize(options.output),
+    print("%s: %d files, %d bytes, sha256 %s" % (options.output, len(product), os.path.getsize(options.output),
                                                 hashlib.sha256(read(options.output)).hexdigest()))
     return 0
 

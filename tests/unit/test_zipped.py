@@ -1,7 +1,9 @@
 """What is held of the one-file build is found, described and read as the import system wants it."""
 import pkgutil
 import sys
-from typing import Iterator
+import zlib
+from pathlib import Path
+from typing import Dict, Iterator
 
 import pytest
 
@@ -17,10 +19,15 @@ FILES = {
 }
 
 
+def packed(files: Dict[str, bytes]) -> Dict[str, bytes]:
+    """As the build packs them."""
+    return {name: zlib.compress(content) for name, content in files.items()}
+
+
 @pytest.fixture
 def held() -> Iterator[Held]:
     """A finder that is in use for the length of a test."""
-    finder = Held("/nowhere/executioner.pyz", FILES, {})
+    finder = Held("/nowhere/executioner.pyz", packed(FILES))
     sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
     yield finder
     sys.meta_path.remove(finder)  # type: ignore[arg-type]
@@ -64,7 +71,24 @@ def test_an_error_shows_where(held: Held) -> None:
 
 
 def test_backports_are_found_by_their_own_name() -> None:
-    finder = Held("/nowhere/x.pyz", {"backports/heldback.py": b"X = 1\n", "backports/LICENSE.heldback": b""}, {})
+    finder = Held("/nowhere/x.pyz", packed({"backports/heldback.py": b"X = 1\n", "backports/LICENSE.heldback": b""}))
     spec = finder.find_spec("heldback")
     assert spec is not None and spec.origin == "/nowhere/x.pyz/backports/heldback.py"
     assert finder.find_spec("backports.heldback") is None
+
+
+def test_compiled_code_is_kept_and_another_release_is_another_code(tmp_path: Path) -> None:
+    """At the same path the old code must not live on."""
+    def value(source: bytes) -> int:
+        namespace: Dict[str, int] = {}
+        exec(Held("/opt/x.pyz", packed({"one.py": source}), str(tmp_path)).get_code("one"), namespace)
+        return namespace["X"]
+
+    assert value(b"X = 1\n") == 1
+    kept, = tmp_path.iterdir()
+    before = kept.stat().st_ino
+    assert value(b"X = 1\n") == 1 and kept.stat().st_ino == before
+    assert value(b"X = 2\n") == 2 and kept.stat().st_ino != before
+    kept.write_bytes(b"")
+    assert value(b"X = 2\n") == 2 and kept.stat().st_size
+    assert [path.name for path in tmp_path.iterdir()] == [kept.name]
