@@ -36,7 +36,7 @@ def wait_for_file(case: Case, name: str) -> None:
 def is_alive(pid: int) -> bool:
     """Whether a process is there and no zombie."""
     try:
-        with open("/proc/%d/stat" % pid) as stat:
+        with open("/proc/%d/stat" % pid, errors="replace") as stat:
             return stat.read().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
@@ -47,7 +47,7 @@ def keeper_of(runner: int) -> int:
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                with open("/proc/%s/stat" % name) as stat:
+                with open("/proc/%s/stat" % name, errors="replace") as stat:
                     parent = int(stat.read().rpartition(")")[2].split()[1])
                 with open("/proc/%s/cmdline" % name, "rb") as line:
                     if parent == runner and b"executioner-keeper" in line.read():

@@ -9,7 +9,7 @@ import time
 import faultlib
 from faultlib import History, Row
 
-__all__ = ["ROWS"]
+__all__ = ["ROWS", "command", "set_offset"]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 JUMPS_S = (3600.0, -3600.0, 86400.0, -86400.0, 1.0, -1.0, 30.0, -7200.0, 40000000.0)
@@ -18,13 +18,15 @@ ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asi
 NIGHTS = (1616893200.0, 1635642000.0, 1615705200.0, 1636264800.0, 1633190400.0, 1617465600.0)
 
 
-def _set(path, seconds):
+def set_offset(path, seconds):
+    """Let the clock jump, at the next question, so far from the real one."""
     with open(path + ".new", "w") as out:
         out.write("%r" % seconds)
     os.rename(path + ".new", path)
 
 
-def _command(trials, *words):
+def command(trials, *words):
+    """The command line of the command with a clock that jumps."""
     product = trials.product
     return [product.python, os.path.join(HERE, "clock_entry.py"), product.checkout] + list(words)
 
@@ -45,9 +47,9 @@ def jumps(trials, number):
              "retry_jitter": 0, "max_retry_time": 60},
             {"id": "last", "command": [script, ledger, "0.2", "0", "1", "0", "-"], "dependencies": ["first", "again"]}]
     config = faultlib.config_of(folder, jobs, parallel=True, max_workers=4, run_timeout=60)
-    _set(offset, 0.0)
+    set_offset(offset, 0.0)
     began = time.monotonic()
-    child = subprocess.Popen(_command(trials, "run", config), env=trials.product.environment(home, None, FAULTS_OFFSET=offset),
+    child = subprocess.Popen(command(trials, "run", config), env=trials.product.environment(home, None, FAULTS_OFFSET=offset),
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     jumped, total = 0, 0.0
     with faultlib.Stalls() as stalls:
@@ -56,7 +58,7 @@ def jumps(trials, number):
             total += rnd.choice(JUMPS_S)
             if abs(total) > 1e9:
                 total = 0.0
-            _set(offset, total)
+            set_offset(offset, total)
             jumped += 1
         took = time.monotonic() - began
         allowance = stalls.allowance_s()
@@ -102,14 +104,14 @@ def c2(trials):
         home, offset = os.path.join(folder, "home"), os.path.join(folder, "offset")
         config = faultlib.config_of(folder, [{"id": "a", "command": "sleep 0.2"}, {"id": "b", "command": "true",
                                                                                   "dependencies": ["a"]}])
-        _set(offset, night + before - time.time())
+        set_offset(offset, night + before - time.time())
         environment = trials.product.environment(home, None, FAULTS_OFFSET=offset)
         if zone:
             environment["TZ"] = zone
         else:
             environment.pop("TZ", None)
         what = "TZ=%s, %+.0f s" % (zone, before)
-        done = subprocess.run(_command(trials, "run", config, "--json"), env=environment, stdin=subprocess.DEVNULL,
+        done = subprocess.run(command(trials, "run", config, "--json"), env=environment, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         trials.expect(done.returncode == 0, "%s: ended with %d %r" % (what, done.returncode, done.stderr[-200:]), number)
         shown = json.loads(done.stdout.decode("utf-8"))

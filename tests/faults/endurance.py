@@ -1,7 +1,9 @@
-"""M1: a run of very many jobs does not grow."""
+"""M1, M2: a run of very many jobs does not grow, and neither does a home in which there are very many runs."""
 import os
+import subprocess
 import time
 
+import clocks
 import faultlib
 from faultlib import History, Row
 
@@ -91,8 +93,107 @@ def sizes(runner, keeper):
     return found
 
 
+#: Runs of the soak that are kept, and how far above that it may be before a prune is due.
+KEPT_RUNS = 6
+MINUTE_S = 60.0
+#: So many minutes in a row are measured together; the last such part may not be much larger than the second.
+PARTS = 5
+
+
+def m2(trials):
+    """Cron starts the same graph at each minute of a day; the clock is the only thing that is not real."""
+    rnd = trials.random("soak")
+    folder = trials.folder()
+    home, ledger, offset = (os.path.join(folder, name) for name in ("home", "ledger", "offset"))
+    mark = "M2-%d" % os.getpid()
+    script = faultlib.job_script(folder)
+    jobs = [{"id": "load", "command": [script, ledger, "0", "0", "1", "0", "-"]},
+            {"id": "talk", "command": ["sh", "-c", "head -c 60000 /dev/zero | tr '\\\\0' x"], "dependencies": ["load"]},
+            {"id": "flaky", "command": [script, ledger, "0", "1", "1", "0", "-"], "max_retries": 1, "retry_delay": 0.01,
+             "rerun_if_lost": True}]
+    config = faultlib.config_of(folder, jobs, parallel=True, max_workers=2, retention={"runs": KEPT_RUNS})
+    began = time.time()
+    parts, minute = [], 0
+    environment = trials.product.environment(home, mark, FAULTS_OFFSET=offset)
+    command = clocks.command(trials, "run", config)
+    each = max(1, trials.wanted // PARTS)
+    while trials.more():
+        # The time of that minute, however long the earlier ones took.
+        clocks.set_offset(offset, began + minute * MINUTE_S - time.time())
+        child = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE)
+        shot = minute_of(trials, minute, child, rnd)
+        size = size_of(home, mark)
+        if minute % each == 0 and len(parts) < PARTS:
+            parts.append(dict(size))
+        parts[-1] = {name: max(parts[-1].get(name, 0), value) for name, value in size.items()}
+        minute += 1
+        trials.done()
+        trials.add("kills", shot)
+        if minute % 100 == 0:
+            os.rename(os.path.join(home, "logs", "executioner.jsonl"), os.path.join(folder, "rotated"))
+    judge_soak(trials, home, mark, parts)
+    faultlib.clear_away(mark)
+    trials.drop(folder)
+
+
+def minute_of(trials, minute, child, rnd):
+    """One run, some of which are killed: whether it was."""
+    shoots, moment = rnd.random() < 0.15, rnd.uniform(0.0, 0.3)
+    both = rnd.random() < 0.3
+    try:
+        err = child.communicate(timeout=moment if shoots else 60)[1]
+        # A slow machine may reach a minute while an orphan still runs.
+        trials.expect(child.returncode == 0, "minute %d ended with %s %r" % (minute, child.returncode, err[-200:]))
+        return 0
+    except subprocess.TimeoutExpired:
+        if not shoots:
+            trials.violation("minute %d does not end" % minute)
+    keeper = faultlib.keeper_of(child.pid) if both else None
+    child.kill()
+    faultlib.kill_quietly(keeper)
+    child.communicate()
+    return 1
+
+
+def size_of(home, mark):
+    """What there is in a home, in figures that may not grow for ever."""
+    found = {}
+    for name, path in (("folders of runs", "logs"), ("records", "records"), ("locks", "locks")):
+        try:
+            found[name] = len(os.listdir(os.path.join(home, path)))
+        except OSError:
+            found[name] = 0
+    for name in ("history.db", "history.db-wal"):
+        try:
+            found["bytes of " + name] = os.path.getsize(os.path.join(home, name))
+        except OSError:
+            found["bytes of " + name] = 0
+    return found
+
+
+def judge_soak(trials, home, mark, parts):
+    """The home is as large as it was, the history whole, and nothing is left."""
+    runs = History(home, check=True)
+    trials.expect(runs.integrity == "ok", "integrity %s" % runs.integrity)
+    trials.figures["runs kept"] = len(runs.runs)
+    trials.expect(faultlib.wait_until(lambda: not faultlib.marked(mark), 20), "processes were left")
+    for name in parts[-1]:
+        trials.figures[name] = parts[-1][name]
+    if len(parts) < 3:
+        raise RuntimeError("the time was up before anything could be compared")
+    for name, value in parts[-1].items():
+        before = parts[1][name]
+        allowed = before * 1.3 + (262144 if name.startswith("bytes") else 5)
+        trials.expect(value <= allowed, "%s: %d in the second fifth, %d in the last" % (name, before, value))
+
+
 ROWS = [
     Row("M1", "each process grows by less than 20 MB from a tenth of the jobs to all, without zombies, more descriptors or threads",
         "very many jobs in one run", "/proc sampled up to ten times a second", 5000, 100000, "results kept in a list", m1, 1.5,
         unit="jobs"),
+    Row("M2", "a home does not grow with the number of runs, and every minute's run ends well", "the minutes of a day as cron "
+        "starts them, on a clock that is told the time; one run in seven is killed, in some the keeper too",
+        "exit codes; sizes and numbers of files, the last fifth of the day against the second", 30, 1440, "nothing is ever pruned",
+        m2, 1.0, unit="minutes"),
 ]

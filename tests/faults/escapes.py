@@ -23,7 +23,7 @@ for name in os.listdir("/proc"):
                 words = line.read().split(b"\0")
             with open("/proc/%s/stat" % name, encoding="utf-8", errors="replace") as stat:
                 state = stat.read().rpartition(")")[2].split()[0]
-        except OSError:
+        except (OSError, ValueError, IndexError):
             continue
         if tag.encode() in words and (state not in "ZX" or len(threads) > 1):
             found.append(name)

@@ -415,7 +415,12 @@ class Stalls:
 
 def children_of(pid):
     """Pids of the living children of a process."""
-    return [process.pid for process in processes().values() if process.ppid == pid and process.alive]
+    try:
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as children:
+            below = [stat_of(int(child)) for child in children.read().split()]
+    except OSError:  # it is gone, or this kernel does not tell
+        below = list(processes().values())
+    return [process.pid for process in below if process is not None and process.ppid == pid and process.alive]
 
 
 def keeper_of(runner_pid):

@@ -42,10 +42,14 @@ def first_process(trials, number):
                              env=trials.product.environment(home, mark), stdin=subprocess.DEVNULL,
                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     zombies, began = {}, time.monotonic()
+    now = began
     told = False
     while child.poll() is None and time.monotonic() - began < 40:
         runners = faultlib.children_of(child.pid)
         if runners:
+            # Where this process itself was not served, its children were not either.
+            if time.monotonic() - now > 0.2:
+                zombies = {}
             now = time.monotonic()
             ours = faultlib.processes()
             below = {process.pid for process in ours.values() if process.state == "Z" and process.ppid != child.pid

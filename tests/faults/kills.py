@@ -29,8 +29,10 @@ class Campaign:
         self.folder = trials.folder()
         self.home = os.path.join(self.folder, "home")
         self.mark = "%s-%s-%d-%d" % (trials.ident, trials.seed, number, os.getpid())
+        # Where a living job is to be looked for, some have to live for longer than a question takes.
         self.config, self.ledger, self.jobs, self.stray = faultlib.random_graph(
-            self.rnd, self.folder, lost_reruns=0.5 if keeper_too else None)
+            self.rnd, self.folder, lost_reruns=0.5 if keeper_too else None, count=16 if watch else 60,
+            slowest_s=2.5 if watch else 0.5)
         self.environment = trials.product.environment(self.home, self.mark)
         #: Jobs that the operator has said may be run again after LOST: run id -> ids.
         self.allowed = {}
@@ -64,6 +66,9 @@ class Campaign:
         moment = self.rnd.uniform(0.0, 0.5) if self.rnd.random() < 0.85 else self.rnd.uniform(0.5, 2.0)
         # Both numbers are drawn always, so that a trial is the same whatever the machine does.
         both, first = self.rnd.random() < 0.5, self.rnd.random() < 0.5
+        if self.keeper_too and both:
+            # On a busy machine most moments lie before there is a keeper that could be killed.
+            faultlib.wait_until(lambda: faultlib.keeper_of(child.pid) or child.poll() is not None, 10, 0.005)
         try:
             child.wait(timeout=moment)
             return child.returncode
@@ -191,6 +196,7 @@ class Campaign:
         if not os.path.exists(os.path.join(self.home, "history.db")):
             time.sleep(0.02)
             return
+        told_before = len(faultlib.read_ledger(self.ledger))
         before, began = self.alive_jobs(), time.monotonic()
         try:
             done = self.trials.product.run("status", "--json", environment=self.environment, timeout_s=30)
@@ -198,6 +204,7 @@ class Campaign:
             self.fail("status hangs")
             return
         after = self.alive_jobs()
+        quiet = len(faultlib.read_ledger(self.ledger)) == told_before
         self.trials.done()
         if done.traceback or done.code != 0:
             self.fail("status: %s" % done.tail())
@@ -213,11 +220,12 @@ class Campaign:
             for job in run.get("jobs", ()):
                 shown[run["run_id"], job["job_id"]] = job["status"]
         for key, status in shown.items():
-            if status == "RUNNING" and key not in before and key not in after and self.long_gone(key, began):
+            # What began and ended during the question was seen by nobody but the ledger.
+            if status == "RUNNING" and quiet and key not in before and key not in after and self.long_gone(key, began):
                 self.fail("status says RUNNING for %s of run %d, which is dead" % (key[1], key[0]))
         for key in before:
-            # Its start is shown within a fifth of a second; only what lived long enough counts.
-            if after.get(key) == before[key] and self.lives_for(before[key]) > 1.0 + done.seconds \
+            # Its start is shown within a fifth of a second; only what lived long enough counts, on a busy machine longer.
+            if after.get(key) == before[key] and self.lives_for(before[key]) > 1.0 + 5 * done.seconds \
                     and shown.get(key) != "RUNNING":
                 self.fail("status says %s for %s of run %d, which runs" % (shown.get(key), key[1], key[0]))
 

@@ -105,7 +105,7 @@ class Ground:
         child = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE)
         try:
-            err = child.communicate(timeout=40)[1]
+            err = child.communicate(timeout=90)[1]
         except subprocess.TimeoutExpired:
             for pid in faultlib.marked(mark):
                 faultlib.kill_quietly(pid)
@@ -138,7 +138,7 @@ class Ground:
                 break
             words = ["run", config] + (["--resume", "last"] if history is not None and history.runs else [])
             try:
-                done = trials.product.run(*words, home=home, mark=mark, timeout_s=40)
+                done = trials.product.run(*words, home=home, mark=mark, timeout_s=90)
             except subprocess.TimeoutExpired:
                 trials.violation("%s: the next run hangs" % what, number)
                 return

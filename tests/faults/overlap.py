@@ -40,7 +40,7 @@ def after_a_dead_run(trials, number, can_reboot):
                   "mount --bind %s /proc/sys/kernel/random/boot_id && exec \"$@\"" % boot, "sh"]
         trials.add("reboots")
     try:
-        done = trials.product.run("run", config, home=home, mark=mark, timeout_s=30, prefix=prefix)
+        done = trials.product.run("run", config, home=home, mark=mark, timeout_s=60, prefix=prefix)
         trials.expect(done.code == 0, "after a %s the next run: %s" % ("reboot" if reboots else "kill", done.tail()),
                       number)
     except subprocess.TimeoutExpired:
@@ -73,7 +73,7 @@ def at_once(trials, number):
             time.sleep(rnd.uniform(0, 0.05))
             child.kill()
             killed.add(child.pid)
-    faultlib.wait_until(lambda: sum(1 for child in starts if child.poll() is None) <= 1, 60, 0.02)
+    faultlib.wait_until(lambda: sum(1 for child in starts if child.poll() is None) <= 1, 180, 0.02)
     running = [child for child in starts if child.poll() is None]
     trials.expect(len(running) <= 1, "%d runs at the same time" % len(running), number)
     open(release, "w").close()
@@ -109,7 +109,7 @@ def beside_a_daemon(trials, number):
                                           "leave_running": True}])
     for turn in range(2):
         try:
-            done = trials.product.run("run", config, home=home, mark=mark, timeout_s=20)
+            done = trials.product.run("run", config, home=home, mark=mark, timeout_s=50)
             trials.expect(done.code == 0, "turn %d beside %s: %s" % (turn, daemon, done.tail()), number)
         except subprocess.TimeoutExpired:
             trials.violation("turn %d beside %s hangs" % (turn, daemon), number)

@@ -4,6 +4,7 @@
     python3 tests/faults/run.py --level full --minutes 120
     python3 tests/faults/run.py --only K1,W1 --seed 7 -v
     python3 tests/faults/run.py --sabotage               each patch of sabotage/ must make its row fail
+    python3 tests/faults/run.py --merge faults.json      put the rows of a run that was made elsewhere into the document
     python3 tests/faults/run.py --list
 
 Each row runs in a process of its own, with its share of the minutes. ``faults.json`` gets everything; ``docs/proven.md`` is
@@ -34,7 +35,8 @@ import faultlib  # noqa: E402
 
 #: The modules that hold the rows, in the order of the table.
 MODULES = ("kills", "escapes", "signals", "outputs", "timeouts", "overlap", "storage", "shortages", "nth_call",
-           "power", "nights", "fuzz", "clocks", "rotation", "endurance", "identity")
+           "power", "nights", "fuzz", "clocks", "rotation", "endurance", "identity", "herd", "writers", "network",
+           "published")
 LEVELS = ("quick", "full")
 #: Minutes in all where nobody says so.
 MINUTES = {"quick": 5.5, "full": 120.0}
@@ -149,6 +151,11 @@ class Running:
             self.child.wait()
         faultlib.clear_away(self.token, "FAULTS_SUITE")
 
+    def left_behind(self):
+        """The command lines of what the row has left; what tidies up after a run is given time to end by itself."""
+        return [b" ".join(faultlib.cmdline_of(pid)).decode("utf-8", "replace")
+                for pid in faultlib.left_of(self.token, "FAULTS_SUITE")]
+
     def result(self):
         """What came of it; None while it runs. What the suite fails at here is this row's failure, and no other's."""
         try:
@@ -157,14 +164,14 @@ class Running:
                 if time.monotonic() < self.deadline:
                     return None
                 self.end()
-            left = len(faultlib.left_of(self.token, "FAULTS_SUITE"))
+            left = self.left_behind() if code is not None else []
             faultlib.clear_away(self.token, "FAULTS_SUITE")
             result = read_result(self.out, self.row.ident)
             if code != 0:
                 why = "hangs: killed after %.0f s" % (time.monotonic() - self.began) if code is None else "ended with %s" % code
                 result["broken"] = (result["broken"] + "\n" + why).strip()
             elif left and not result["broken"]:
-                result["broken"] = "%d processes were left when the row was over" % left
+                result["broken"] = "left when the row was over: %s" % "; ".join(left)
             return result
         except Exception:
             result = read_result("", self.row.ident)
@@ -480,6 +487,8 @@ def arguments(argv):
     parser.add_argument("--json", default="faults.json", metavar="FILE", help="where everything goes; \"\" = nowhere")
     parser.add_argument("--proven", default=os.path.join(faultlib.ROOT, "docs", "proven.md"), metavar="FILE",
                         help="the document to bring up to date; \"\" = none")
+    parser.add_argument("--merge", action="append", metavar="FILE",
+                        help="run nothing: bring the document up to date with what an earlier run has left in --json; repeatable")
     parser.add_argument("--sabotage", action="store_true", help="see that the rows notice what they should")
     parser.add_argument("--sabotage-seconds", type=float, default=40.0, help="time of a row under sabotage")
     parser.add_argument("--list", action="store_true", help="print the rows and end")
@@ -510,6 +519,12 @@ def main(argv=None):
         for row in rows.values():
             print("%-4s %s\n     under: %s\n     counted: %s; quick %d, full %d %s; teeth: %s" % (
                 row.ident, row.invariant, row.inject, row.count, row.quick, row.full, row.unit, row.teeth))
+        return 0
+    if options.merge:
+        for path in options.merge:
+            with open(path) as content:
+                facts = json.load(content, object_pairs_hook=collections.OrderedDict)
+            write_proven(options.proven, [rows[result["id"]] for result in facts["rows"]], facts["rows"], facts)
         return 0
     if options.sabotage:
         return run_sabotages(options, rows)

@@ -99,6 +99,8 @@ def full_disk(trials, number):
             if subprocess.call(["umount", small], stderr=subprocess.DEVNULL) == 0:
                 break
             time.sleep(0.05)
+        else:
+            subprocess.call(["umount", "-l", small], stderr=subprocess.DEVNULL)
         trials.drop(folder)
 
 

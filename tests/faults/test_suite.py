@@ -1,4 +1,5 @@
 """The fault suite itself: its bound, its model of a disk, its rows and its sabotages. ``run.py`` makes the trials."""
+import json
 import os
 import shutil
 import sqlite3
@@ -153,3 +154,23 @@ def test_a_row_that_dies_is_a_failed_row_with_what_it_had_found(tmp_path):
     # A file that is no result, in place of it.
     (tmp_path / "S4.json").write_text("[")
     assert run.state_of(running.result()) == "failed"
+
+
+def test_what_an_earlier_run_has_left_can_be_put_into_the_document(tmp_path):
+    ident = list(run.all_rows())[0]
+    facts = {"commit": "c0ffee", "date": "d", "kernel": "k", "cpus": 2, "file_system": "f", "python": "3", "sqlite": "3", "seed": "1",
+             "level": "full", "rows": [{"id": ident, "trials": 4321, "violations": 0, "broken": "", "not_run": "", "figures": {}}]}
+    (tmp_path / "faults.json").write_text(json.dumps(facts))
+    document = str(tmp_path / "proven.md")
+    assert run.main(["--merge", str(tmp_path / "faults.json"), "--proven", document]) == 0
+    line = run.kept_lines(document)[ident]
+    assert "4321 " in line and "full, c0ffee" in line
+
+
+def test_an_even_spread_is_told_from_a_herd():
+    import herd
+    far, limit = herd.difference([(one + 0.5) / 100 for one in range(100)])
+    assert far < 0.01 < limit
+    far, limit = herd.difference([0.5] * 100)
+    assert far == 0.5 > limit
+    assert herd.fullest_window([0, 0.05, 0.1, 0.11, 5]) == 3
