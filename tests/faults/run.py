@@ -368,17 +368,22 @@ def teeth_text(path):
 
 
 def write_teeth(path, caught, facts):
-    """Put the outcome of the sabotages into the document."""
+    """Put the outcome of sabotages into the document; what it says of others stays, as long as there are such."""
     text = read(path)
-    if TEETH_BEGIN not in text:
-        text = text.replace(FOOTER, "\n%s%s\n%s" % (TEETH_BEGIN, TEETH_END, FOOTER)) if FOOTER in text else (
-            text + "\n%s%s\n" % (TEETH_BEGIN, TEETH_END))
-    table = ["", "## Teeth", "", "%d of %d sabotages caught (%s, %s)." % (
-        sum(1 for one in caught if one[2]), len(caught), facts["commit"], facts["date"]), "",
-        "| sabotage | row | caught |", "| --- | --- | --- |"]
-    table += ["| %s | %s | %s |" % (name, ident, "yes" if good else "**no**") for name, ident, good, _ in caught]
     before, _, rest = text.partition(TEETH_BEGIN)
-    after = rest.partition(TEETH_END)[2]
+    inside, _, after = rest.partition(TEETH_END)
+    if not rest:
+        before, after = text.partition(FOOTER)[0] + "\n", "\n" + FOOTER
+    lines = collections.OrderedDict()
+    for line in inside.split("\n"):
+        if line.startswith("| ") and not line.startswith(("| sabotage", "| ---")):
+            lines[line.split("|")[1].strip()] = line
+    for name, ident, good, _ in caught:
+        lines[name] = "| %s | %s | %s | %s, %s |" % (name, ident, "yes" if good else "**no**", facts["commit"], facts["date"])
+    known = [os.path.basename(one)[:-len(".patch")] for one, _ in sabotages([])]
+    shown = [lines[name] for name in known if name in lines]
+    table = ["", "## Teeth", "", "%d of %d sabotages caught." % (sum(1 for line in shown if "| yes |" in line), len(shown)), "",
+             "| sabotage | row | caught | at |", "| --- | --- | --- | --- |"] + shown
     with open(path, "w") as out:
         out.write(before + TEETH_BEGIN + "\n".join(table) + "\n\n" + TEETH_END + after)
 
@@ -448,24 +453,61 @@ def said_of(result):
 
 def run_sabotages(options, rows):
     """Break a copy of the checkout in each known way; each must make its row fail. 1 where one was not noticed."""
-    caught, controls = [], {}
+    patches = collections.OrderedDict()
     for path, ident in sabotages(options.only):
-        name = os.path.basename(path)[:-len(".patch")]
-        folder = tempfile.mkdtemp(prefix="faults-sabotage-")
-        try:
-            good, why = sabotage(options, path, rows[ident], folder, controls)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        print("%-10s %-4s %-40s %s" % ("not run" if good is None else "caught" if good else "NOT CAUGHT", ident, name,
-                                       why.replace("\n", " ")[:150]))
-        sys.stdout.flush()
-        if good is not None:
-            caught.append((name, ident, good, why))
-    if options.proven and not options.only:
-        write_teeth(options.proven, caught, circumstances(options))
+        patches.setdefault(ident, []).append(path)
+    caught = []
+
+    def of_row(ident):
+        controls = {}
+        for path in patches[ident]:
+            name = os.path.basename(path)[:-len(".patch")]
+            folder = tempfile.mkdtemp(prefix="faults-sabotage-")
+            try:
+                good, why = sabotage(options, path, rows[ident], folder, controls)
+            except Exception:
+                good, why = False, "harness error: " + traceback.format_exc().strip().split("\n")[-1]
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            print("%-10s %-4s %-40s %s" % ("not run" if good is None else "caught" if good else "NOT CAUGHT", ident, name,
+                                           why.replace("\n", " ")[:150]))
+            sys.stdout.flush()
+            if good is not None:
+                caught.append([name, ident, good, why])
+
+    side_by_side(of_row, [ident for ident in patches if not rows[ident].alone], options.jobs)
+    # Those that measure times want the machine for themselves.
+    side_by_side(of_row, [ident for ident in patches if rows[ident].alone], 1)
+    caught.sort()
+    facts = circumstances(options)
+    if options.json:
+        with open(options.json, "w") as out:
+            json.dump(collections.OrderedDict(facts, rows=[], sabotages=caught), out, indent=1)
+            out.write("\n")
+    if options.proven:
+        write_teeth(options.proven, caught, facts)
     good = sum(1 for one in caught if one[2])
     print("%d of %d sabotages caught" % (good, len(caught)))
     return 0 if caught and good == len(caught) else 1
+
+
+def side_by_side(function, values, lanes):
+    """Call a function with each value, in a few threads."""
+    waiting = list(values)
+
+    def work():
+        while True:
+            try:
+                value = waiting.pop(0)
+            except IndexError:
+                return
+            function(value)
+
+    workers = [threading.Thread(target=work) for _ in range(max(1, lanes))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------
@@ -525,6 +567,8 @@ def main(argv=None):
             with open(path) as content:
                 facts = json.load(content, object_pairs_hook=collections.OrderedDict)
             write_proven(options.proven, [rows[result["id"]] for result in facts["rows"]], facts["rows"], facts)
+            if facts.get("sabotages"):
+                write_teeth(options.proven, facts["sabotages"], facts)
         return 0
     if options.sabotage:
         return run_sabotages(options, rows)
