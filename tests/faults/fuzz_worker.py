@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 SLOW_S = 2.0
 MEMORY_BYTES = 200 << 20
 
@@ -49,18 +50,8 @@ ODD = [None, True, False, 0, -1, 1, 2 ** 31, 2 ** 63, 2 ** 64, -2 ** 63, 10 ** 3
        "$${A}", "${A}${B}${A}", "true", "1h", "-1h", "1h1h", "99999999999d", "1e9", "nan", "inf", "NaN", "SIGKILL", "KILL", "TERM",
        "99", "\u202e", "\x1b[31m", "a\nb", "a\rb", "\U0001f600", "id", ".", "..", "a/b", [], [[]], {}, {"": ""}, [None],
        ["a", "a"], [1, "1"], {"a": {"a": {"a": {}}}}, [0] * 1000, "%s%n%x", "{0}", "*", "?", "a b", "'", "\"", "a;b", "`x`"]
-KEYS = ["application_name", "name", "working_dir", "log_dir", "parallel", "max_workers", "continue_on_error", "default_timeout",
-        "default_max_retries", "default_retry_delay", "default_retry_backoff", "default_retry_jitter", "env_variables",
-        "inherit_shell_env", "allow_shell", "security_policy", "security_level", "command_whitelist",
-        "command_allowlist_patterns", "workspace_paths", "dependency_plugins", "email_address", "smtp_port", "database",
-        "features", "overlap", "run_timeout", "pools", "notifications", "secrets", "parameters", "defaults", "on_orphan",
-        "on_runner_death", "expect", "metrics_textfile", "status_page", "tests", "$schema", "retention", "jobs", "_x", "id",
-        "command", "description", "dependencies", "join", "timeout", "total_timeout", "stop_signal", "stop_grace", "env_file",
-        "max_retries", "retry_delay", "retry_backoff", "retry_jitter", "max_retry_time", "retry_on_status",
-        "retry_on_exit_codes", "never_retry_on_exit_codes", "success_exit_codes", "skip_exit_codes", "rerun_if_lost",
-        "leave_running", "allow_failure", "run_if", "pre_checks", "post_checks", "priority", "pool", "pool_slots", "for_each",
-        "config", "outputs", "limits", "umask", "run_as", "stdin", "inputs", "products", "tags", "deadline", "runbook",
-        "executor", "executor_options", "job", "when", "type", "path", "params"]
+#: What the tables of keys do not hold: keys of other tables, and none at all.
+KEYS = ["_x", "params", "path", "text", "name", "range", "glob", "config", "executor", "executor_options", "runbook"]
 
 
 def places(value, found, parent=None, key=None):
@@ -222,18 +213,32 @@ def judge(number, words, code, out, err, took, allowed):
 
 def configurations(main, caller, checkout, seed, first, count, folder):
     """F1 and F3."""
+    # Only here: it is made from the product's own tables, so that a new key is in it by itself.
+    sys.path.append(os.path.join(os.path.dirname(HERE), "simulation"))
+    import random_files
     starts = bases(checkout)
+    KEYS.extend(sorted({key.name for table in random_files.TABLES for key in table}))
+    given = [word for name, value in sorted(random_files.PARAMS.items()) for word in ("--param", "%s=%s" % (name, value))]
     path = os.path.join(folder, "config.json")
     home = os.path.join(folder, "home")
+    os.mkdir(os.path.join(folder, "in"), 0o700)
+    for name, text in (("in/a.csv", "a,b\n"), ("job.env", "A=1\n")):
+        with open(os.path.join(folder, name), "w") as out:
+            out.write(text)
+        os.chmod(os.path.join(folder, name), 0o600)
     planned = 0
     for number in range(first, first + count):
         caller.tell("at %d" % number)
         rnd = random.Random("%s/config/%d" % (seed, number))
-        data = written(rnd, mutate(rnd, copy.deepcopy(rnd.choice(starts))))
+        if rnd.random() < 0.6:
+            start, more = random_files.Maker("%s/%d" % (seed, number), set()).file(), given
+        else:
+            start, more = copy.deepcopy(rnd.choice(starts)), []
+        data = written(rnd, mutate(rnd, start))
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.write(fd, data)
         os.close(fd)
-        words = ["validate", path] + (["--json"] if rnd.random() < 0.1 else [])
+        words = ["validate", path] + more + (["--json"] if rnd.random() < 0.1 else [])
         began = clock()
         code, out, err = caller.call(main, words)
         text = judge(number, words, code, out, err, clock() - began, (0, 2))
@@ -241,7 +246,7 @@ def configurations(main, caller, checkout, seed, first, count, folder):
             caller.tell(json.dumps({"row": "F1", "text": text}))
         if code == 0:
             planned += 1
-            words = rnd.choice((["plan", path, "--home", home], ["run", path, "--dry-run", "--home", home]))
+            words = rnd.choice((["plan", path, "--home", home], ["run", path, "--dry-run", "--home", home])) + more
             began = clock()
             code, out, err = caller.call(main, words)
             text = judge(number, words, code, out, err, clock() - began, (0,))

@@ -60,7 +60,10 @@ def full_disk(trials, number):
             trials.product.run("run", faultlib.config_of(folder, [{"id": "x", "command": "true"}], "first.json"), home=home)
         with open(err_path, "wb") as err:
             child = trials.product.start(["run", config], home=home, mark=mark, stderr=err)
-        time.sleep(rnd.uniform(0.0, 1.5))
+        if rnd.random() < 0.8:
+            # On a busy machine most moments lie before the first job.
+            faultlib.wait_until(lambda: faultlib.read_ledger(ledger) or child.poll() is not None, 30)
+        time.sleep(rnd.uniform(0.0, 1.2))
         began_full = child.poll() is None
         _fill(filler)
         started_before = sum(1 for entry in faultlib.read_ledger(ledger) if entry.kind == "S")
@@ -133,8 +136,12 @@ def locked(trials, number):
     holds = [(rnd.uniform(0.0, 0.3), rnd.uniform(0.1, longest if rnd.random() < 0.2 else 1.0),
               rnd.choice(("IMMEDIATE", "EXCLUSIVE"))) for _ in range(2)]
     stop = threading.Event()
+    # In most trials it begins to be held when the run is at work.
+    waits = rnd.random() < 0.8
 
     def hold():
+        if waits:
+            faultlib.wait_until(lambda: stop.is_set() or os.path.exists(os.path.join(home, "logs", "2")), 30)
         for pause, seconds, kind in holds:
             stop.wait(pause)
             db = sqlite3.connect(os.path.join(home, "history.db"), isolation_level=None, timeout=30)
@@ -300,6 +307,9 @@ def d5(trials):
         unseen = _looks_whole(path)
         words = rnd.choice((("run", config), ("run", config), ("show", "last"), ("runs",), ("status",), ("doctor",),
                             ("logs", "last", "j0"), ("show", "last", "--json")))
+        if number < len(DAMAGES):
+            # The first round is with the command that writes.
+            words = ("run", config)
         what = "%s: %s" % (damage.__name__.strip("_"), words[0])
         try:
             done = trials.product.run(*words, home=copy, timeout_s=30)
