@@ -64,17 +64,20 @@ class Campaign:
         """Start or resume, and kill at a random moment; True where it ended by itself before that."""
         child = self.trials.product.start(self.words(), environment=self.environment, start_new_session=True)
         moment = self.rnd.uniform(0.0, 0.5) if self.rnd.random() < 0.85 else self.rnd.uniform(0.5, 2.0)
-        # Both numbers are drawn always, so that a trial is the same whatever the machine does.
-        both, first = self.rnd.random() < 0.5, self.rnd.random() < 0.5
-        if self.keeper_too and both:
-            # On a busy machine most moments lie before there is a keeper that could be killed.
-            faultlib.wait_until(lambda: faultlib.keeper_of(child.pid) or child.poll() is not None, 10, 0.005)
+        # All numbers are drawn always, so that a trial is the same whatever the machine does.
+        both, first, at_work = self.rnd.random() < 0.5, self.rnd.random() < 0.5, self.rnd.random() < 0.6
+        if at_work or self.keeper_too and both:
+            # On a busy machine most moments lie before there is a keeper, and before the first job.
+            faultlib.wait_until(lambda: self.is_at_work(child.pid) or child.poll() is not None, 10, 0.005)
         try:
             child.wait(timeout=moment)
             return child.returncode
         except subprocess.TimeoutExpired:
             pass
-        keeper = faultlib.keeper_of(child.pid) if self.keeper_too and both else None
+        self.trials.add("kills with jobs at work", 1 if self.is_at_work(child.pid) else 0)
+        keeper = faultlib.keeper_of(child.pid)
+        if not (self.keeper_too and both):
+            keeper = None
         if keeper is not None and first:
             faultlib.kill_quietly(keeper)
         child.kill()
@@ -86,6 +89,12 @@ class Campaign:
         if keeper is not None:
             self.trials.add("kills of both")
         return None
+
+    @staticmethod
+    def is_at_work(runner):
+        """Whether a runner has a keeper that has a job."""
+        keeper = faultlib.keeper_of(runner)
+        return keeper is not None and bool(faultlib.children_of(keeper))
 
     def run(self):
         try:
