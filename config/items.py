@@ -57,7 +57,8 @@ class ForEach(Kind):
                     elif isinstance(value[name], list):
                         _check_list(value[name], path + (name,), report, False)
                     else:
-                        report.error(path + (name,), "E152", "must be a list, got %s" % shown(value[name]))
+                        report.error(path + (name,), "E152", 'must be a list, {"range": ...} or {"glob": ...}, got %s'
+                                     % shown(value[name]))
                 if report.error_count == before:
                     _check_count(count_of(value), path, report)
 
@@ -67,21 +68,24 @@ class ForEach(Kind):
         scalars: Schema = {"type": "array", "items": scalar, "maxItems": MAX_ITEMS}
         name = "^[A-Za-z][A-Za-z0-9_]{0,63}$"
         comments: Schema = {"^_": True}
+        nothing: Schema = {"patternProperties": comments, "additionalProperties": False}  # but comments
         objects: Schema = {"type": "array", "maxItems": MAX_ITEMS, "items": {
             "type": "object", "patternProperties": dict(comments, **{name: scalar}), "additionalProperties": False,
-            "not": {"patternProperties": comments, "additionalProperties": False}}}  # nothing but comments
+            "not": nothing}}
         text: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
         whole: Schema = {"type": "integer", "minimum": -_BOUND, "maximum": _BOUND}
+        step: Schema = dict(whole, **{"not": {"const": 0}})
         sources: List[Schema] = [
             {"type": "object", "required": [_RANGE], "additionalProperties": False, "patternProperties": comments,
              "properties": {_RANGE: {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_ITEMS},
-                                               {"type": "array", "items": whole, "minItems": 2, "maxItems": 3}]}}},
+                                               {"type": "array", "minItems": 2, "maxItems": 3, "items": whole,
+                                                "prefixItems": [whole, whole, step]}]}}},
             {"type": "object", "required": [_GLOB], "additionalProperties": False, "patternProperties": comments,
              "properties": {_GLOB: {"anyOf": [text, {"type": "array", "items": text, "minItems": 1,
                                                      "maxItems": 1000}]}}}]
         lists: Schema = {"anyOf": [dict(scalars)] + sources}
-        product: Schema = {"type": "object", "additionalProperties": False, "minProperties": 1,
-                           "not": {"anyOf": [{"required": [_RANGE]}, {"required": [_GLOB]}]},
+        product: Schema = {"type": "object", "additionalProperties": False,
+                           "not": {"anyOf": [{"required": [_RANGE]}, {"required": [_GLOB]}, nothing]},
                            "patternProperties": dict(comments, **{name: lists})}
         return {"anyOf": [scalars, objects] + sources + [product]}
 

@@ -3,11 +3,12 @@
 It says what a file may look like. What needs several values at once (ids, cycles, variables) or the machine
 (folders, programs) only ``validate`` can say.
 """
+import re
 from typing import TYPE_CHECKING, Dict, List
 
-from config.kinds import DURATION_PATTERN, MAX_TEXT, Command, Key, Schema, Table
+from config.kinds import DURATION_PATTERN, MAX_DURATION_S, MAX_TEXT, Command, Key, Schema, Table
 from config.schema import CHECK, FILE, JOB, TABLES
-from jobs.sizes import SIZE_PATTERN
+from jobs.sizes import MAX_SIZE, SIZE_PATTERN
 
 if TYPE_CHECKING:
     from jobs.checks.parameters import Parameter
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["DIALECT", "json_schema"]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+#: The end of a text in a pattern.
+_END = re.compile(r"(?<!\\)\$")
 #: Keys that begin with ``_`` are comments, in every object.
 _COMMENTS: Dict[str, object] = {"^_": True}
 #: In a text with a variable may stand whatever the variable holds.
@@ -38,7 +41,22 @@ def json_schema() -> Schema:
     schema["else"] = {"properties": {"jobs": {"items": {"if": {"type": "object"}, "then": {
         "anyOf": [{"required": ["command"]}, {"required": ["config"]}]}}}}}
     schema["$defs"] = definitions
-    return schema
+    exact = _exact(schema)
+    assert isinstance(exact, dict)
+    return exact
+
+
+def _exact(value: object, is_patterns: bool = False) -> object:
+    """The same where ``$`` in patterns is the very end, in engines too where it may be before a last line feed."""
+    def end(text: str) -> str:
+        return _END.sub(r"$(?!\\n)", text)
+
+    if isinstance(value, list):
+        return [_exact(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {end(name) if is_patterns else name: end(one) if name == "pattern" and isinstance(one, str) else
+            _exact(one, name == "patternProperties") for name, one in value.items()}
 
 
 def _table(table: Table) -> Schema:
@@ -112,6 +130,7 @@ def _parameter(parameter: "Parameter") -> Schema:
     number = dict(bounds, type="integer" if kind == "integer" else "number")
     if kind in ("duration", "size", "share"):
         number.setdefault("minimum", 0)
+        number.setdefault("maximum", MAX_DURATION_S if kind == "duration" else MAX_SIZE)
     from jobs.checks.parameters import PERCENT_PATTERN
     pattern = {"integer": "^-?[0-9]{1,18}$", "number": "^-?[0-9]{1,18}(\\.[0-9]{1,18})?$",
                "duration": "^" + DURATION_PATTERN, "size": SIZE_PATTERN,

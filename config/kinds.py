@@ -8,10 +8,11 @@ from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Un
 
 from config.problems import Path, Report, kind_of, quoted, shown
 
-__all__ = ["Checks", "Choice", "Command", "Condition", "DURATION_PATTERN", "Declared", "Duration", "Either", "Flag",
-           "Integer", "Key", "Kind", "ListOf", "MAX_DEPTH", "MAX_DIGITS", "MAX_DURATION_S", "MAX_POOL_SLOTS",
-           "MAX_TEXT", "Number", "Object", "Outputs", "Pools", "Probe", "Schema", "Signal", "Switches", "Table", "Text",
-           "Variables", "check_keys", "check_text", "is_comment", "is_identifier", "is_number", "text_bytes"]
+__all__ = ["CONTROLS", "Checks", "Choice", "Command", "Condition", "DURATION_PATTERN", "Declared", "Duration",
+           "Either", "Flag", "Integer", "Key", "Kind", "ListOf", "MAX_DEPTH", "MAX_DIGITS", "MAX_DURATION_S",
+           "MAX_POOL_SLOTS", "MAX_TEXT", "Number", "ONE_LINE_PATTERN", "Object", "Outputs", "Pools", "Probe",
+           "Schema", "Signal", "Switches", "Table", "Text", "Variables", "check_keys", "check_text", "is_comment",
+           "is_identifier", "is_number", "is_one_line", "text_bytes"]
 
 #: A JSON Schema, or a part of one.
 Schema = Dict[str, object]
@@ -34,8 +35,12 @@ ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 _ID_STEP = r"[^/\[\]]+(?:\[[^\[\]]*\])?"
 _MADE_ID = r"[^/\[\]]+(?:\[[^\[\]]*\])?(?:/[^/\[\]]+(?:\[[^\[\]]*\])?)*\Z"
 _NAME_CHARACTERS = ID_CHARACTERS - frozenset(".:-")
-DURATION_PATTERN = ("(?=.)([0-9]+(\\.[0-9]+)?d)?([0-9]+(\\.[0-9]+)?h)?([0-9]+(\\.[0-9]+)?m)?"
-                     "([0-9]+(\\.[0-9]+)?s?)?$")
+#: No part of it is more than ten years; whether the sum is, a pattern cannot say.
+DURATION_PATTERN = ("(?=.)(0*[0-9]{1,4}(\\.[0-9]+)?d)?(0*[0-9]{1,5}(\\.[0-9]+)?h)?(0*[0-9]{1,7}(\\.[0-9]+)?m)?"
+                    "(0*[0-9]{1,9}(\\.[0-9]+)?s?)?$")
+#: What a text of one line must not hold: control characters, ends of lines, what is unseen or turns the direction.
+CONTROLS = "\\u0000-\\u001f\\u007f-\\u009f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb"
+ONE_LINE_PATTERN = "^[^%s]*$" % CONTROLS
 _DURATION_HINT = 'write seconds, or text such as "90s", "15m", "1h30m" or "2d"'
 
 
@@ -154,7 +159,7 @@ class Text(Kind):
         check_text(value, path, report, self.maximum)
         if len(value) < self.minimum:
             report.error(path, "E105", "must not be empty")
-        elif self.one_line and not value.isprintable():
+        elif self.one_line and not is_one_line(value):
             report.error(path, "E105", "must be one line without control characters, got %s" % shown(value))
 
     def schema(self) -> Schema:
@@ -162,7 +167,14 @@ class Text(Kind):
         found: Schema = {"type": "string", "maxLength": self.maximum}
         if self.minimum:
             found["minLength"] = self.minimum
+        if self.one_line:
+            found["pattern"] = ONE_LINE_PATTERN
         return found
+
+
+def is_one_line(text: str) -> bool:
+    """Whether a text holds no control characters; which others are printable depends on the Python."""
+    return text.isprintable() or not re.search("[%s]" % CONTROLS, text)
 
 
 def check_text(text: str, path: Path, report: Report, maximum: int = MAX_TEXT) -> None:
@@ -284,11 +296,17 @@ class Number(Kind):
         """Report what is out of bounds."""
         assert isinstance(value, (int, float))
         if not self.minimum <= value <= self.maximum:
-            report.error(path, "E105", "must be from %g to %g, got %s" % (self.minimum, self.maximum, shown(value)))
+            report.error(path, "E105", "must be from %s to %s, got %s" % (
+                _plain(self.minimum), _plain(self.maximum), shown(value)))
 
     def schema(self) -> Schema:
         """A number with its bounds."""
         return {"type": "number", "minimum": self.minimum, "maximum": self.maximum}
+
+
+def _plain(bound: float) -> str:
+    """A bound as one writes it: 1000000, not 1e+06."""
+    return "%d" % bound if bound == int(bound) and abs(bound) < 1e15 else "%g" % bound
 
 
 class Duration(Kind):
@@ -318,7 +336,7 @@ class Duration(Kind):
         """Seconds of a duration as a file gives it; None where it is none."""
         if isinstance(value, (int, float)):
             return float(value) if value == value else None
-        if isinstance(value, str) and value == value.strip() and len(value) <= 64:
+        if isinstance(value, str) and len(value) <= 64:
             from jobs.times import parse_duration
             return parse_duration(value)
         return None
@@ -474,7 +492,7 @@ class Variables(Kind):
             if isinstance(item, str):
                 check_text(item, here, report, MAX_TEXT - len(name) - 1)
             elif not isinstance(item, (bool, int, float)):
-                report.error(here, "E103", "must be a string, got %s" % kind_of(item))
+                report.error(here, "E103", "must be a string, a number, true or false, got %s" % kind_of(item))
 
     def schema(self) -> Schema:
         """An object of strings, numbers and booleans."""

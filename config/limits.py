@@ -2,11 +2,10 @@
 import re
 from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from config.kinds import Integer, Key, Kind, Schema, Table, Text
+from config.kinds import CONTROLS, Integer, Key, Kind, Schema, Table, Text
 from config.problems import Path, Report, quoted, shown
 from config.effective import effective, place
 from config.upkeep import Size
-from jobs.sizes import SIZE_PATTERN
 
 if TYPE_CHECKING:
     from jobs.models import Owner
@@ -31,6 +30,8 @@ class SizeLimit(Size):
     :param may_be_none: whether ``"none"`` is allowed: no limit at all
     """
 
+    least = 1
+
     def __init__(self, may_be_none: bool = False) -> None:
         self.may_be_none = may_be_none
         self.what = 'a size or "none"' if may_be_none else "a size"
@@ -39,9 +40,9 @@ class SizeLimit(Size):
         """Report a text that is no size, and what is out of bounds."""
         if self.may_be_none and value == NO_LIMIT:
             return
-        if self.size_bytes(value) == 0:
-            report.error(path, "E105", "must be a size of 1 byte or more, got %s" % shown(value),
-                         'for no limit write "none"' if self.may_be_none else "")
+        if self.may_be_none and self.size_bytes(value) == 0:
+            report.error(path, "E105", "must be a size from 1 byte to 1 EiB, got %s" % shown(value),
+                         'for no limit write "none"')
         else:
             super().check_more(value, path, report)
 
@@ -55,9 +56,7 @@ class SizeLimit(Size):
         found = super().schema()
         options = found["anyOf"]
         assert isinstance(options, list)
-        number = {"type": "number", "minimum": 1, "maximum": 1 << 60}
-        text = dict(options[1], pattern="^(?=.*[1-9])" + SIZE_PATTERN[1:])
-        return {"anyOf": [number, text] + ([{"const": NO_LIMIT}] if self.may_be_none else [])}
+        return {"anyOf": options + ([{"const": NO_LIMIT}] if self.may_be_none else [])}
 
 
 LIMITS = Table("limits", (
@@ -110,7 +109,7 @@ class RunAs(Text):
 
     def schema(self) -> Schema:
         """A string with at most one colon."""
-        return dict(super().schema(), pattern="^[^:]+(:[^:]+)?$")
+        return dict(super().schema(), pattern="^[^:%s]+(:[^:%s]+)?$" % (CONTROLS, CONTROLS))
 
 
 def umask_of(value: object) -> Optional[int]:

@@ -182,7 +182,7 @@ def _value_of(one: Mapping[str, object], text: str) -> Tuple[str, str]:
     if isinstance(choices, list):
         known: List[str] = [_canonical(kind, choice) for choice in choices]
         if text not in known:
-            return "must be one of " + ", ".join(map(quoted, known[:20])), text
+            return "must be one of " + ", ".join(map(quoted, known[:20])), text  # what it is may be a secret
     pattern = one.get("pattern")
     if isinstance(pattern, str) and kind == "string" and not re.fullmatch(pattern, text):
         return "must match the pattern %s" % quoted(pattern), text

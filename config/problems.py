@@ -54,7 +54,6 @@ CODES: Dict[str, str] = {
     "E148": "the declaration of a parameter contradicts itself",
     "E149": "a parameter is unknown, has no value, or one that it must not have",
     "E150": "the command needs a shell, and allow_shell is false",
-    "E151": "this version does not support it yet",
     "E152": "no items can be made of it, or more than 10,000",
     "E153": "${item} has no place there, or the items have no value of that name",
     "E154": "the check looks at what the job wrote, and stands before the job",

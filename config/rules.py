@@ -157,8 +157,8 @@ def _check_pools(pools: object, jobs: _Jobs, defaults: Mapping[str, object], rep
                              "there are: " + ", ".join(known[:_NAMED]) if known else
                              'the file says which there are: "pools": {%s: 1}' % quoted(name)))
         elif isinstance(slots, (int, float)) and isinstance(pools[name], (int, float)) and slots > pools[name]:
-            report.error(place(job, "pool_slots", path), "E126", "must be at most the %s slots of the pool %s, got %s"
-                         % (shown(pools[name]), quoted(name), shown(slots)))
+            report.error(place(job, "pool_slots", path), "E126", "must be at most %s, which is all that the pool %s "
+                         "has, got %s" % (shown(pools[name]), quoted(name), shown(slots)))
 
 
 def _check_never_run(jobs: _Jobs, defaults: Mapping[str, object], report: Report) -> None:

@@ -8,7 +8,7 @@ from config.kinds import (
     MAX_POOL_SLOTS, Checks, Choice, Command, Condition, Declared, Duration, Either, Flag, Identifier, Integer,
     JobReference, Key, ListOf, Number, Object, Outputs, Pools, Signal, Switches, Table, Text, VariableName, Variables)
 from config.limits import LIMITS, RunAs, Umask
-from config.upkeep import DeadlineTime, Destination, Size, Subject
+from config.upkeep import Addresses, DeadlineTime, Destination, Size, Subject
 
 __all__ = ["CHECK", "DATABASE", "DEFAULTS", "DEFAULT_OF_JOB_KEY", "DEPENDENCY", "FILE", "JOB",
            "LIMITS", "MAX_JOBS", "NOTIFICATION", "NOTIFY_ON", "OVERLAPS", "PARAMETER", "PLUGIN", "RETENTION",
@@ -254,7 +254,7 @@ FILE = Table("file", (
     Key("workspace_paths", ListOf(_PATH, what="a list of paths"), [], "where a program given by path may lie"),
     Key("dependency_plugins", ListOf(Either(Text(1, one_line=True), Object(PLUGIN)), what="a list of plugins"), [],
         "Python files that add checks: a name (NAME.py, in plugins/ too), a path, or {name, path}"),
-    Key("email_address", Either(Text(), ListOf(Text(1), what="a list of addresses")), None,
+    Key("email_address", Either(Addresses(), ListOf(Addresses(1), what="a list of addresses")), None,
         "who is told, with commas or as a list", default_text="none", example="ops@example.com"),
     Key("email_on_success", Flag(), False, "mail after a run that succeeded"),
     Key("email_on_failure", Flag(), True, "mail after a run that failed"),

@@ -6,11 +6,11 @@ A value may refer to variables (``${SLACK_URL}``), so where a message goes is kn
 import re
 from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
-from config.kinds import Duration, Kind, Schema, Text
+from config.kinds import CONTROLS, Duration, Kind, Schema, Text, is_one_line
 from config.problems import Path, Report, shown
-from jobs.sizes import SIZE_PATTERN, parse_size
+from jobs.sizes import MAX_SIZE, SIZE_PATTERN, parse_size
 
-__all__ = ["DeadlineTime", "Destination", "Size", "Subject", "SUBJECT_NAMES", "addresses", "check_upkeep",
+__all__ = ["Addresses", "DeadlineTime", "Destination", "Size", "Subject", "SUBJECT_NAMES", "addresses", "check_upkeep",
            "clock_minutes", "destination_problem", "destinations", "joined", "notification_rules", "upkeep_secrets"]
 
 _Raw = Mapping[str, object]
@@ -20,8 +20,14 @@ SUBJECT_NAMES = ("application", "cause", "host", "jobs", "run_id", "status")
 _SCHEMES = ("mailto:", "http://", "https://", "command:")
 #: Compiled when they are needed first: most files need none of them.
 _CLOCK = r"([01][0-9]|2[0-3]):([0-5][0-9])\Z"
-_ADDRESS = r"[^\s,@<>\"()\[\]\\:;]+(@[^\s,@<>\"()\\;]+)?\Z"
+_ADDRESS = r"[^\s,@<>\"()\[\]\\:;]+(@[^\s,@<>\"()\\;]+)?"
 _HOST = r"https?://[^\s/?#]+"
+#: As JSON Schema has them. Where there is a variable, only its value could tell.
+_ADDRESSES = r"[\s,]*%s\s*(,\s*(%s\s*)?)*" % (_ADDRESS, _ADDRESS)
+_OPEN = r"\$\{"
+_DESTINATION_PATTERN = r"^(mailto:%s|%s[^ %s]*|command:[\s\S]*\S[\s\S]*)$|%s" % (_ADDRESSES, _HOST, CONTROLS, _OPEN)
+_ADDRESSES_PATTERN = r"^([\s,]*|%s)$|%s" % (_ADDRESSES, _OPEN)
+_SUBJECT_PATTERN = r"^(?![\s\S]*\{(?!(%s)\})[^{}]*\})[^%s]*$" % ("|".join(SUBJECT_NAMES), CONTROLS)
 
 
 def clock_minutes(value: object) -> Optional[int]:
@@ -46,7 +52,7 @@ class Destination(Text):
     def schema(self) -> Schema:
         """A string with one of the beginnings, or with a variable."""
         found = super().schema()
-        found["pattern"] = "^(mailto:|https?://|command:)|\\$\\{"
+        found["pattern"] = _DESTINATION_PATTERN
         return found
 
 
@@ -66,18 +72,36 @@ class Subject(Text):
                              report.suggestions.hint(name, list(SUBJECT_NAMES))
                              or "there are: " + ", ".join("{%s}" % one for one in SUBJECT_NAMES))
 
+    def schema(self) -> Schema:
+        """A string of one line whose names are known."""
+        return dict(super().schema(), pattern=_SUBJECT_PATTERN)
+
+
+class Addresses(Text):
+    """Mail addresses with commas between them."""
+
+    def __init__(self, minimum: int = 0) -> None:
+        super().__init__(minimum)
+
+    def schema(self) -> Schema:
+        """A string of such; ``check_upkeep`` says which is none, as it does of those behind variables."""
+        return dict(super().schema(), pattern=_ADDRESSES_PATTERN)
+
 
 class Size(Kind):
     """A number of bytes, or text such as ``500M`` or ``10 GiB``; the units are powers of 1024."""
 
     what = "a size"
     types = (int, float, str)
+    #: Fewest bytes.
+    least = 0
 
     def check_more(self, value: object, path: Path, report: Report) -> None:
         """Report a text that is no size, and what is out of bounds."""
         size = self.size_bytes(value)
-        if size is None or not 0 <= size <= 1 << 60:
-            report.error(path, "E105", "must be a size of 0 or more, got %s" % shown(value),
+        if size is None or size < self.least:
+            report.error(path, "E105", "must be a size from %s to 1 EiB, got %s" % (
+                "1 byte" if self.least else "0", shown(value)),
                          'write bytes, or text such as "500M" or "10GiB"' if size is None else "")
 
     @staticmethod
@@ -87,8 +111,8 @@ class Size(Kind):
 
     def schema(self) -> Schema:
         """A number, or a text with a unit."""
-        return {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1 << 60},
-                          {"type": "string", "pattern": SIZE_PATTERN}]}
+        return {"anyOf": [{"type": "number", "exclusiveMinimum" if self.least else "minimum": 0, "maximum": MAX_SIZE},
+                          {"type": "string", "pattern": SIZE_PATTERN.replace("^", "^(?=.*[1-9])", self.least)}]}
 
 
 class DeadlineTime(Kind):
@@ -118,6 +142,11 @@ def addresses(value: object) -> List[str]:
     return [word for word in (str(one).strip() for one in words) if word]
 
 
+def is_address(text: str) -> bool:
+    """Whether a text is a mail address; one without ``@`` is somebody at the mail server's own host."""
+    return re.match(_ADDRESS + r"\Z", text) is not None
+
+
 def destination_problem(text: str) -> Optional[str]:
     """Why nothing can be sent to a destination whose variables are expanded; None where something can."""
     kind, _, rest = text.partition(":")
@@ -125,13 +154,13 @@ def destination_problem(text: str) -> Optional[str]:
         return "must begin with mailto:, https://, http:// or command:"
     if kind == "mailto":
         found = addresses(rest)
-        wrong = [one for one in found if not re.match(_ADDRESS, one)]
+        wrong = [one for one in found if not is_address(one)]
         if wrong:
             return "%s is no mail address" % shown(wrong[0])
         return None if found else "names no mail address"
     if kind == "command":
         return None if rest.strip() else "names no command"
-    return None if re.match(_HOST, text) and text.isprintable() and " " not in text else "is no web address"
+    return None if re.match(_HOST, text) and is_one_line(text) and " " not in text else "is no web address"
 
 
 def upkeep_secrets(top: _Raw, variables: Mapping[str, str]) -> List[str]:
@@ -170,7 +199,7 @@ def check_upkeep(top: _Raw, variables: Mapping[str, str], report: Report) -> Non
         expanded, missing = expand(joined(top["email_address"]), variables)
         report.unset(("email_address",), missing)
         for one in [] if missing else addresses(expanded):
-            if not re.match(_ADDRESS, one):
+            if not is_address(one):
                 report.error(("email_address",), "E145", "%s is no mail address" % shown(one))
     elif not any(to.startswith("mailto:") or "${" in to
                  for rule in notification_rules(top) for _, to in destinations(rule)):

@@ -76,7 +76,10 @@ def parse_place(url: str) -> ServerPlace:
     """
     found = _URL.match(url)
     if found is None or found.group(1) not in PORTS:
-        raise ConfigurationError("expected a URL such as postgresql://USER@HOST/DATABASE",
+        kind = url.partition("://")[0]
+        raise ConfigurationError("expected a URL such as postgresql://USER@HOST/DATABASE, got %s" % (
+            'one that begins with "%s://"' % kind if re.match(r"[A-Za-z0-9+.-]{1,30}\Z", kind) and "://" in url
+            else "something else"),
                                  context={"hint": "known are: " + ", ".join(SERVER_KINDS)})
     kind, who, host, port, name, query = found.groups()
     user, colon, secret = (who or "").partition(":")

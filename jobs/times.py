@@ -8,7 +8,7 @@ __all__ = ["duration_text", "parse_duration", "utc_text"]
 _UNITS_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 #: Compiled where it is used, as few runs do.
 _DURATION = (
-    r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?\Z")
+    r"(?:([0-9]+(?:\.[0-9]+)?)d)?(?:([0-9]+(?:\.[0-9]+)?)h)?(?:([0-9]+(?:\.[0-9]+)?)m)?(?:([0-9]+(?:\.[0-9]+)?)s?)?\Z")
 
 
 def utc_text(epoch_s: float) -> str:
@@ -20,7 +20,6 @@ def utc_text(epoch_s: float) -> str:
 
 def parse_duration(text: str) -> Optional[float]:
     """Seconds of ``90``, ``90s``, ``15m``, ``1h30m`` or ``2d``; None where the text is no duration."""
-    text = text.strip()
     match = re.match(_DURATION, text)
     if not text or match is None:
         return None

@@ -11,6 +11,7 @@ import time
 from typing import Callable, Dict, List, Mapping, Tuple
 
 from jobs.checks.commands import run_command
+from jobs.checks.parameters import json_text
 from jobs.checks.result import CONDITION, CheckContext, CheckResult
 
 __all__ = ["CONDITIONS", "DAYS", "DAY_NAMES", "MAX_DEPTH", "ask", "condition_problems", "holds"]
@@ -56,7 +57,7 @@ def condition_problems(condition: object, where: Place = (), depth: int = 0) -> 
     if depth > MAX_DEPTH:
         return [(where, "is nested too deeply: conditions may stand in each other %d times" % MAX_DEPTH)]
     if not isinstance(condition, dict):
-        return [(where, "must be an object such as {\"file_exists\": PATH}")]
+        return [(where, "must be an object such as {\"file_exists\": PATH}" + _got(condition))]
     keys = [key for key in condition if not str(key).startswith("_")]
     kinds = [key for key in keys if key in CONDITIONS]
     if len(kinds) != 1:
@@ -68,7 +69,7 @@ def condition_problems(condition: object, where: Place = (), depth: int = 0) -> 
     value = condition[kind]
     if kind in ("all", "any"):
         if not isinstance(value, list) or not value:
-            return found + [(where + (kind,), "must be a list of conditions, one or more")]
+            return found + [(where + (kind,), "must be a list of conditions, one or more" + _got(value))]
         for index, part in enumerate(value):
             found += condition_problems(part, where + (kind, index), depth + 1)
     elif kind == "not":
@@ -81,27 +82,33 @@ def condition_problems(condition: object, where: Place = (), depth: int = 0) -> 
 
 def _value_problems(kind: str, value: object) -> List[str]:
     if kind in ("env", "param", "file_exists"):
-        return [] if isinstance(value, str) and value else ["must be a string that is not empty"]
+        return [] if isinstance(value, str) and value else ["must be a string that is not empty" + _got(value)]
     if kind == "command":
         good = isinstance(value, str) and value.strip() or (
             isinstance(value, list) and value and value[0] and all(isinstance(word, str) for word in value))
-        return [] if good else ["must be a command: a string, or a list of strings"]
+        return [] if good else ["must be a command: a string, or a list of strings" + _got(value)]
     items = value if isinstance(value, list) else [value]
     if kind == "weekday":
         are_days = bool(items) and all(isinstance(day, str) and day.lower() in DAYS + DAY_NAMES for day in items)
-        return [] if are_days else ["must be a day or a list of days: %s" % ", ".join(DAYS)]
+        return [] if are_days else ["must be a day or a list of days: %s%s" % (
+            ", ".join(DAYS), _got(value))]
     return [] if items and all(isinstance(day, (int, float)) and not isinstance(day, bool) and day in _MONTH_DAYS
-                               for day in items) else ["must be days from 1 to 31, or from -1 (the last) to -31"]
+                               for day in items) else [
+        "must be days from 1 to 31, or from -1 (the last) to -31" + _got(value)]
+
+
+def _got(value: object) -> str:
+    return ", got " + json_text(value)
 
 
 def _comparison_problems(condition: _Condition, where: Place) -> List[Tuple[Place, str]]:
     found: List[Tuple[Place, str]] = []
     if "equals" in condition and not isinstance(condition["equals"], (str, int, float)):
-        found.append((where + ("equals",), "must be a string, a number, true or false"))
+        found.append((where + ("equals",), "must be a string, a number, true or false" + _got(condition["equals"])))
     if "matches" in condition and "equals" in condition:
         found.append((where + ("matches",), "does not go with equals"))
     elif not isinstance(condition.get("matches", ""), str):
-        found.append((where + ("matches",), "must be a regular expression, as a string"))
+        found.append((where + ("matches",), "must be a regular expression, as a string" + _got(condition["matches"])))
     elif "matches" in condition:
         try:
             re.compile(str(condition["matches"]))

@@ -10,9 +10,12 @@ from typing import Callable, Dict, Optional, Tuple
 from jobs.sizes import parse_size
 from jobs.times import parse_duration
 
-__all__ = ["PERCENT_PATTERN", "Parameter", "Share", "is_open"]
+__all__ = ["PERCENT_PATTERN", "Parameter", "Share", "is_open", "json_text"]
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
+#: Longest duration: ten years, as everywhere in a file.
+_LONGEST_S = 10 * 365 * 86400
+_MOST_SHOWN = 60
 #: As JSON Schema has it.
 PERCENT_PATTERN = r"^(100|[0-9]{1,2}(?:\.[0-9]{1,9})?) ?%$"
 _PERCENT = re.compile(PERCENT_PATTERN.replace("$", r"\Z"))
@@ -59,7 +62,7 @@ class Parameter:
     def problem(self, value: object) -> str:
         """What is wrong with a value; "" where nothing is."""
         if self.value(value) is None:
-            return "must be %s, got %r" % (self.what, value)
+            return "must be %s, got %s" % (self.what, json_text(value))
         return ""
 
     def value(self, value: object) -> Optional[object]:
@@ -72,6 +75,13 @@ class Parameter:
                     self.maximum is not None and found > self.maximum):
                 return None
         return found
+
+
+def json_text(value: object) -> str:
+    """A value as it stands in JSON, where it is short enough to be read."""
+    import json
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN - 1] + "\u2026"
 
 
 def is_open(value: object) -> bool:
@@ -107,12 +117,13 @@ def _integer(value: object) -> Optional[object]:
 
 def _duration(value: object) -> Optional[object]:
     found = parse_duration(value) if isinstance(value, str) else value
-    return float(found) if isinstance(found, (int, float)) and not isinstance(found, bool) and found >= 0 else None
+    is_one = isinstance(found, (int, float)) and not isinstance(found, bool) and 0 <= found <= _LONGEST_S
+    return float(found) if is_one else None  # type: ignore[arg-type]
 
 
 def _size(value: object) -> Optional[object]:
     found = None if isinstance(value, bool) else parse_size(value)
-    return found if found is not None and 0 <= found <= 1 << 60 else None
+    return found if found is not None and found >= 0 else None
 
 
 def _share(value: object) -> Optional[object]:

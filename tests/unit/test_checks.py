@@ -170,7 +170,7 @@ BAD = [
     ({"name": "check_disk_free", "params": {"min_free": "101%"}}, "params.min_free: must be a size such as"),
     ({"name": "check_disk_free", "params": {"min_free": True}}, "params.min_free: must be a size such as"),
     ({"name": "check_port_open", "params": {"port": 0}}, "params.port: must be a whole number, from 1 to 65535, got 0"),
-    ({"name": "check_port_open", "params": {"port": "${PORT}"}}, "params.port: must be a whole number, from 1 to 65535, got '70000'"),
+    ({"name": "check_port_open", "params": {"port": "${PORT}"}}, "params.port: must be a whole number, from 1 to 65535, got \"70000\""),
     ({"name": "check_port_open", "params": {"port": 80.5}}, "params.port: must be a whole number"),
     ({"name": "check_port_open", "params": {"port": 80, "timeout": 7200}}, "params.timeout: must be a duration"),
     ({"name": "check_output_contains", "params": {"text": ""}}, "params.text: must be a string that is not empty"),

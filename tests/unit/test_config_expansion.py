@@ -54,7 +54,7 @@ BAD = [
     ('[{"a-b": 1}]', '2:27: error E152 jobs[0].for_each[0].a-b: a name must be letters, digits and _, beginning with a letter, at most 64 characters, got "a-b"'),
     ('[{"_x": 1}]', '2:26: error E152 jobs[0].for_each[0]: an item must have at least one value'),
     ('{}', '2:25: error E152 jobs[0].for_each: must have at least one list'),
-    ('{"x": 5}', '2:31: error E152 jobs[0].for_each.x: must be a list, got 5'),
+    ('{"x": 5}', '2:31: error E152 jobs[0].for_each.x: must be a list, {"range": ...} or {"glob": ...}, got 5'),
     ('{"x": [{"y": 1}]}', '2:32: error E152 jobs[0].for_each.x[0]: must be a string, a number, true or false, got an object'),
     ('{"x": {"y": [1]}}', '2:31: error E152 jobs[0].for_each.x: must be {"range": ...} or {"glob": ...} and nothing beside it, got "y"'),
     ('{"range": [1, 3], "x": [1]}', '2:25: error E152 jobs[0].for_each: must be {"range": ...} or {"glob": ...} and nothing beside it, got "range", "x"'),
@@ -355,7 +355,7 @@ def test_the_json_schema_says_the_same() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     validator = jsonschema.Draft202012Validator(ForEach().schema())
     #: What only counting shows.
-    beyond = {'{"a": {"range": 101}, "b": {"range": 100}}', '{"range": [1, 3, 0]}'}
+    beyond = {'{"a": {"range": 101}, "b": {"range": 100}}'}
     for text, _ in BAD:
         assert validator.is_valid(json.loads(text)) is (text in beyond), text
     for value in (["a", 1, True, 1.5], [], [{"a": 1, "_c": []}], {"range": 0}, {"range": [5, 1]}, {"range": [1, 9, 2], "_c": 1}, {"glob": "*"},

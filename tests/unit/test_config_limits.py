@@ -111,11 +111,11 @@ def test_output(load: Load, value: object, expected: int) -> None:
 
 
 @pytest.mark.parametrize("limits, expected", [
-    ({"output": 0}, 'E105 jobs[0].limits.output: must be a size of 1 byte or more, got 0; for no limit write "none"'),
-    ({"output": "0M"}, 'E105 jobs[0].limits.output: must be a size of 1 byte or more, got "0M"'),
-    ({"output": -1}, "E105 jobs[0].limits.output: must be a size of 0 or more, got -1"),
-    ({"output": "much"}, 'E105 jobs[0].limits.output: must be a size of 0 or more, got "much"'),
-    ({"output": "None"}, 'E105 jobs[0].limits.output: must be a size of 0 or more, got "None"'),
+    ({"output": 0}, 'E105 jobs[0].limits.output: must be a size from 1 byte to 1 EiB, got 0; for no limit write "none"'),
+    ({"output": "0M"}, 'E105 jobs[0].limits.output: must be a size from 1 byte to 1 EiB, got "0M"'),
+    ({"output": -1}, "E105 jobs[0].limits.output: must be a size from 1 byte to 1 EiB, got -1"),
+    ({"output": "much"}, 'E105 jobs[0].limits.output: must be a size from 1 byte to 1 EiB, got "much"'),
+    ({"output": "None"}, 'E105 jobs[0].limits.output: must be a size from 1 byte to 1 EiB, got "None"'),
     ({"output": None}, 'E103 jobs[0].limits.output: must be a size or "none", got null'),
     ({"output": True}, 'E103 jobs[0].limits.output: must be a size or "none", got true'),
     ({"outputs": 5}, 'E108 jobs[0].limits.outputs: unknown key; did you mean "output"?'),

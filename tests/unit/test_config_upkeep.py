@@ -109,8 +109,8 @@ BAD: List[Tuple[Dict[str, Any], str]] = [
     ({"email_address": "a@@"}, "E145 email_address: \"a@@\" is no mail address"),
     ({"retention": {"runs": 0}}, "E105 retention.runs: must be from 1 to 1000000000, got 0"),
     ({"retention": {"days": 0}}, "E105 retention.days: must be from 0.001 to 36500, got 0"),
-    ({"retention": {"bytes": "10X"}}, 'E105 retention.bytes: must be a size of 0 or more, got "10X"; write bytes'),
-    ({"retention": {"bytes": -1}}, "E105 retention.bytes: must be a size of 0 or more, got -1"),
+    ({"retention": {"bytes": "10X"}}, 'E105 retention.bytes: must be a size from 0 to 1 EiB, got "10X"; write bytes'),
+    ({"retention": {"bytes": -1}}, "E105 retention.bytes: must be a size from 0 to 1 EiB, got -1"),
     ({"expect": 0}, "E104 expect: must be a positive duration, got 0"),
     ({"expect": True}, "E103 expect: must be a duration, got true"),
 ]

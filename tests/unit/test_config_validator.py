@@ -72,7 +72,7 @@ BAD_JOB_KEYS = [
     ('"max_retries": "2"', '4:16: error E103 jobs[0].max_retries: must be a whole number, got "2"'),
     ('"retry_delay": [1, -1]', '4:20: error E104 jobs[0].retry_delay[1]: must be a duration of 0 or more, got -1'),
     ('"retry_delay": []', '4:16: error E105 jobs[0].retry_delay: must not be empty'),
-    ('"retry_backoff": 0.5', '4:18: error E105 jobs[0].retry_backoff: must be from 1 to 1e+06, got 0.5'),
+    ('"retry_backoff": 0.5', '4:18: error E105 jobs[0].retry_backoff: must be from 1 to 1000000, got 0.5'),
     ('"retry_jitter": 2', '4:17: error E105 jobs[0].retry_jitter: must be from 0 to 1, got 2'),
     ('"retry_on_status": ["failed"]', '4:21: error E106 jobs[0].retry_on_status[0]: must be "ERROR" or "FAILED" or '
      '"TIMEOUT", got "failed"'),
@@ -101,8 +101,8 @@ BAD_JOB_KEYS = [
     ('"dependencies": [{"job": "b", "when": "fail"}]', '4:39: error E106 jobs[0].dependencies[0].when: must be "success" '
      'or "failure" or "done" or "skipped", got "fail"; did you mean "failure"?'),
     ('"env_variables": ["A"]', '4:18: error E103 jobs[0].env_variables: must be an object of strings, got a list'),
-    ('"env_variables": {"A": [1]}', '4:24: error E103 jobs[0].env_variables.A: must be a string, got a list'),
-    ('"env_variables": {"A": null}', '4:24: error E103 jobs[0].env_variables.A: must be a string, got null'),
+    ('"env_variables": {"A": [1]}', '4:24: error E103 jobs[0].env_variables.A: must be a string, a number, true or false, got a list'),
+    ('"env_variables": {"A": null}', '4:24: error E103 jobs[0].env_variables.A: must be a string, a number, true or false, got null'),
     ('"env_variables": {"A=B": "x"}', '4:19: error E118 jobs[0].env_variables["A=B"]: the name of a variable must be '
      'letters, digits and _, not beginning with a digit, got "A=B"'),
     ('"env_variables": {"": "x"}', '4:19: error E118 jobs[0].env_variables[""]: the name of a variable must be '
