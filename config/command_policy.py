@@ -162,10 +162,10 @@ def check(top: Mapping[str, object], jobs: Sequence[Mapping[str, object]], defau
     inherited = defaults.get("command")
     commands = [job.get("command", inherited) for job in jobs]
     # Ten thousand jobs have few dangerous words: most often, none needs to be looked at.
-    text = "\n".join(map(str, commands))
+    text = "\n".join(set(map(str, commands)))
     words = sorted({word for rule in policy.rules for word in rule.words if word in text})
-    near = re.compile("|".join(r"\b%s\b" % word if word.isalnum() else re.escape(word) for word in words))
-    is_plain = not policy.workspaces and not (words and near.search(text))
+    near = "|".join(r"\b%s\b" % word if word.isalnum() else re.escape(word) for word in words)
+    is_plain = not policy.workspaces and not (words and re.search(near, text))
     asking = [name for name in ("pre_checks", "post_checks", "run_if") if name in names]
     for index, job in enumerate(jobs if asking or not is_plain else ()):
         path: Path = ("jobs", index)
@@ -174,7 +174,7 @@ def check(top: Mapping[str, object], jobs: Sequence[Mapping[str, object]], defau
         if isinstance(own, str) and policy.workspaces:
             folder = resolve_folder(own, working_dir, environment.variables)[0]
         found: List[Tuple[object, Path]] = []
-        if not is_plain and (policy.workspaces or near.search(str(commands[index]))):
+        if not is_plain and (policy.workspaces or re.search(near, str(commands[index]))):
             found.append((commands[index], place(job, "command", path)))
         for name in asking:
             asked = effective(job, defaults, name)

@@ -28,7 +28,7 @@ _distinct: Callable[[List[object]], FrozenSet[object]] = frozenset
 class Jobs:
     """The jobs of a file without what is wrong with them, and what was learnt on the way."""
 
-    __slots__ = ("usable", "names", "has_conditions", "told")
+    __slots__ = ("usable", "names", "has_conditions", "may_refer", "told")
 
     def __init__(self, usable: List[_Raw], names: Set[str], has_conditions: bool) -> None:
         self.usable = usable
@@ -36,6 +36,8 @@ class Jobs:
         self.names = names
         #: Whether a dependency is more than an id.
         self.has_conditions = has_conditions
+        #: Whether there may be a reference (``${``) in what they say.
+        self.may_refer = True
         #: What jobs of inner configurations tell others, by their ids.
         self.told: Dict[str, List[str]] = {}
 
@@ -78,6 +80,7 @@ def check_configuration(value: object, folder: str, environ: Mapping[str, str], 
         report.error(("jobs",), "E105", "must have at most %d jobs, got %d" % (MAX_JOBS, len(jobs)))
     else:
         checked = check_jobs(jobs, defaults, report)
+        checked.may_refer = has_references(top, checked.usable, defaults, checked.names, "${")
     if "parameters" in top or "parameters" not in value and (params or _refers_to_parameters(top, checked, defaults)):
         from config.parameters import Parameters
         parameters = Parameters(top.get("parameters"), params or {}, inherited_params or {}, report,
@@ -100,7 +103,7 @@ def check_configuration(value: object, folder: str, environ: Mapping[str, str], 
             checked.told = expansion.told
         report = places
     rules.check(top, checked.usable, defaults, checked.names, checked.has_conditions, report)
-    if has_references(top, checked.usable, defaults, checked.names, "${jobs."):
+    if checked.may_refer and has_references(top, checked.usable, defaults, checked.names, "${jobs."):
         from config import references
         references.check(top, checked.usable, defaults, checked.told, report)
     from config import surroundings
@@ -114,8 +117,8 @@ def _expanded(top: _Raw, checked: Jobs, defaults: _Raw, folder: str, environ: Ma
 
     :param is_needed: make them in any case
     """
-    if not has_references(top, checked.usable, defaults, checked.names, "${item") \
-            and "for_each" not in checked.names and not is_needed:
+    refers = checked.may_refer and has_references(top, checked.usable, defaults, checked.names, "${item")
+    if not refers and "for_each" not in checked.names and not is_needed:
         return None
     from config import expansion
     expansion.warn_of_items(checked.usable, defaults, environ, report)
@@ -141,7 +144,7 @@ def _list_of(top: _Raw, name: str) -> List[object]:
 
 def _refers_to_parameters(top: _Raw, checked: Jobs, defaults: _Raw) -> bool:
     """Whether a file without parameters refers to one."""
-    if has_references(top, checked.usable, defaults, checked.names, "${params."):
+    if checked.may_refer and has_references(top, checked.usable, defaults, checked.names, "${params."):
         return True
     return "run_if" in checked.names and any("'param': " in repr(effective(job, defaults, "run_if"))
                                              for job in checked.usable)
@@ -291,6 +294,8 @@ def _is_acyclic(ids: List[object], lists: List[List[object]]) -> bool:
     """A walk in depth; it ends early where it finds a name that no job has, a name twice in a list, or a cycle."""
     if sum(map(len, map(_distinct, lists))) != sum(map(len, lists)):
         return False
+    if _stand_in_order(ids, lists):
+        return True
     # A job leaves ``waiting`` when it is entered: to meet it again before it is done means a cycle.
     waiting = dict(zip(ids, lists))
     done: Set[object] = set()
@@ -316,4 +321,14 @@ def _is_acyclic(ids: List[object], lists: List[List[object]]) -> bool:
                     step = steps.pop()
     except KeyError:
         return False
+    return True
+
+
+def _stand_in_order(ids: List[object], lists: List[List[object]]) -> bool:
+    """Whether each job stands behind all that it waits for, as in most files: then there is no cycle."""
+    before: Set[object] = set()
+    for job_id, needed in zip(ids, lists):
+        if needed and not before.issuperset(needed):
+            return False
+        before.add(job_id)
     return True
