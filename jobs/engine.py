@@ -32,7 +32,7 @@ from jobs.scheduler import Finished, Scheduler
 __all__ = ["Engine", "RunOutcome"]
 
 #: How much work is handed to the executor ahead of the free slots.
-AHEAD_S = 0.03
+AHEAD_S = 0.1
 AHEAD_MOST = 64
 #: A start is shown to others this late at most; it is kept earlier when something else is committed anyway.
 START_SHOWN_WITHIN_S = 0.05

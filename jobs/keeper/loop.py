@@ -8,7 +8,7 @@ commit. They are sent when
 - a slot is free and nothing is queued: the runner is being waited for;
 - an attempt was no success, or its success is not for us to tell: a **halt**. Nothing more of the queue starts until
   the runner has answered it, by its number: a ``start`` that was on its way before is no answer;
-- the oldest has waited for 25 milliseconds.
+- the oldest has waited for 50 milliseconds.
 
 Before anything is told it stands in the record. At the end of the stream the runner is dead: what is queued never
 begins, what runs is finished (or stopped, as the run wishes), its time limits fire, and all of it is recorded; then
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Keeper", "PROCESS_NAME", "main"]
 
 #: The oldest event waits so long for company.
-_GATHER_S = 0.025
+_GATHER_S = 0.05
 _SHORTAGE_FIRST_S, _SHORTAGE_MOST_S = 0.05, 5.0
 #: How long a predecessor may hold the record while it dies.
 _RECORD_PATIENCE_S = 10.0
