@@ -52,6 +52,7 @@ class Runner:
     """One run of a pipeline, from the lock to the last row. Use it in a ``with``: it holds a lock and open files.
 
     :param prepare: decides what is run, once the lock is held and dead runs are closed; or that there is nothing to do
+    :param launcher: starts the keeper; whoever made it closes it
     :param origin: how this process was started
     :param options: what the command line said, for the history; must be JSON-able
     :param notices: lines for the log that were known before the run (warnings of the file)
@@ -60,7 +61,7 @@ class Runner:
     """
 
     def __init__(self, home: Home, pipeline: Pipeline, prepare: Callable[[History], Union[Prepared, RunOutcome]],
-                 origin: OriginalState, options: Dict[str, object], notices: Sequence[str] = (),
+                 launcher: Launcher, origin: OriginalState, options: Dict[str, object], notices: Sequence[str] = (),
                  log_level: str = "INFO", text_log: bool = False,
                  tell: Callable[[str], None] = lambda line: None, allow_network_fs: bool = False) -> None:
         self.home = home
@@ -83,7 +84,7 @@ class Runner:
         self._watcher: Optional[int] = None
         self._page: "Optional[PageBeside]" = None
         self._history: Optional[History] = None
-        self._launcher = Launcher()
+        self._launcher = launcher
         self._text_log = text_log
         self._log_level = log_level
         self._log = self._make_log()
@@ -104,7 +105,6 @@ class Runner:
 
         Another run of the application may begin, and a signal ends this process. The history can still be read.
         """
-        self._launcher.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -136,8 +136,8 @@ class Runner:
         self.home.create()
         stopped = self._take_lock()
         if stopped is None:
-            # It comes up while we open the history and make the run's rows.
-            self._launcher.launch_early(self.pipeline.application)
+            if not self.pipeline.pools:  # else it has to be given their locks
+                self._launcher.launch_early(self.pipeline.application)
             stopped = self._settle_dead_runs()
         if stopped is not None:
             return stopped
@@ -174,6 +174,7 @@ class Runner:
         caught: List[int] = []
 
         def should_stop() -> bool:
+            self._launcher.close()  # it may be long until a keeper is needed
             caught.extend(self._stops())
             return bool(caught)
 

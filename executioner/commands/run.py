@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from executioner.wiring import Runner
     from jobs.engine import RunOutcome
     from jobs.graph import Graph
+    from jobs.keeper.launch import Launcher
     from jobs.models import Pipeline
     from jobs.ports import Observer
     from jobs.scheduler import Given
@@ -177,6 +178,18 @@ def _resume(arguments: Arguments, console: Console, current: "Pipeline", run: st
 
 def _run(arguments: Arguments, console: Console, home: Home, pipeline: "Pipeline", prepare: "Preparation",
          warnings: List[str], text_log: bool) -> int:
+    from jobs.keeper.launch import Launcher
+
+    launcher = Launcher()
+    if not pipeline.pools:
+        # It comes up while the rest is loaded, the history opened and the run's rows are made.
+        launcher.launch_early(pipeline.application)
+    with launcher:
+        return _run_by(launcher, arguments, console, home, pipeline, prepare, warnings, text_log)
+
+
+def _run_by(launcher: "Launcher", arguments: Arguments, console: Console, home: Home, pipeline: "Pipeline",
+            prepare: "Preparation", warnings: List[str], text_log: bool) -> int:
     from executioner.wiring import Runner
 
     origin = console.origin
@@ -198,7 +211,7 @@ def _run(arguments: Arguments, console: Console, home: Home, pipeline: "Pipeline
     patience_s = -1.0
     console.err.write_behind()
     try:
-        with Runner(home, pipeline, prepare, origin, _said(arguments, pipeline.secret_names), warnings,
+        with Runner(home, pipeline, prepare, launcher, origin, _said(arguments, pipeline.secret_names), warnings,
                     "DEBUG" if arguments.flag("debug") else "INFO", text_log, tell,
                     arguments.flag("allow_network_fs")) as runner:
             try:

@@ -9,8 +9,8 @@ import marshal
 import os
 import struct
 import sys
-from types import ModuleType
-from typing import List, Optional, Sequence, Tuple
+from types import ModuleType, TracebackType
+from typing import List, Optional, Sequence, Tuple, Type
 
 from jobs import keeper, system
 from jobs.keeper import bounds, loop, messages, mounts, nursery, processes, record, spawn, verdict
@@ -82,23 +82,34 @@ class Launcher:
     def launch_early(self, name: str) -> None:
         """Start a keeper that the next ``launch`` gives: it comes up while its runner is still busy with other things.
 
-        Where it cannot be started now, ``launch`` tries again, and says so if it still cannot.
+        Where it cannot be started now, ``launch`` tries again, and says so if it still cannot. A second call does
+        nothing while the first one's keeper waits.
         """
+        if self._early is not None:
+            return
         try:
             self._early = self.launch(name)
         except OSError:
             self._early = None
 
     def close(self) -> None:
-        """End a keeper that was started early and is not needed."""
+        """End a keeper that was started early and is not needed: nobody has told it anything yet."""
         if self._early is not None:
             pid, channel = self._early
             self._early = None
             channel.close()
+            system.kill(pid, system.signal.SIGKILL)
             try:
                 system.wait4(pid, 0)
             except ChildProcessError:
                 return
+
+    def __enter__(self) -> "Launcher":
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        self.close()
 
     def launch(self, name: str) -> Tuple[int, messages.Channel]:
         """Start a keeper; it is not waited for. It ends by itself when the channel is closed.

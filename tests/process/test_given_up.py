@@ -14,7 +14,7 @@ HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: The command with a keeper that has a fault, and less patience.
 PROGRAM = """
 import sys
-import executioner.wiring, jobs.engine, jobs.executors.local
+import jobs.engine, jobs.executors.local, jobs.keeper.launch
 from jobs.keeper.launch import Launcher
 jobs.executors.local.SHORTAGE_PATIENCE_S = 0.5
 jobs.engine.STORAGE_RETRY_S, jobs.engine.STORAGE_RETRY_MOST_S, jobs.engine.STORAGE_PATIENCE_S = 0.1, 0.3, 1
@@ -23,7 +23,7 @@ import faulty_keeper
 from faulty_keeper import no_processes, stillborn
 FAULTS = %s
 if FAULTS:
-    executioner.wiring.Launcher = lambda modules=(), **options: Launcher([faulty_keeper] + FAULTS, **options)
+    jobs.keeper.launch.Launcher = lambda modules=(), **options: Launcher([faulty_keeper] + FAULTS, **options)
 import executioner.cli
 sys.exit(executioner.cli.main(sys.argv[1:]))
 """
