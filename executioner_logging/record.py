@@ -152,7 +152,7 @@ def _plain(value: object, depth: int = 0) -> object:
         return value.decode("utf-8", "replace")
     if depth >= _DEEPEST:
         return "..."
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):  # asked in this order, since a Mapping takes long to tell
         return {_text(key): _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(item, depth + 1) for item in value]

@@ -41,6 +41,8 @@ class AttemptMaker:
         self._pipeline = pipeline
         self._run = run
         self._outputs: Dict[str, Dict[str, str]] = dict(outputs or {})
+        #: Where no job tells anything, none refers to it: a file that did would not be run.
+        self._some_tell = bool(self._outputs) or any(job.outputs for job in pipeline.jobs)
 
     def token(self, position: int, attempt: int) -> str:
         """The attempt's name."""
@@ -75,6 +77,8 @@ class AttemptMaker:
 
         :returns: the key in which it stands, the reference, and the id of that job; None where all is told
         """
+        if not self._some_tell:
+            return None
         job = self._pipeline.jobs[position]
         for key, value in (("command", job.command), ("env_variables", job.environment),
                            ("working_dir", job.working_dir), ("stdin", (job.stdin_path, job.stdin_text)),

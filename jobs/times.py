@@ -1,6 +1,7 @@
 """Times and durations as text: ISO 8601 in UTC outside, epoch seconds inside."""
 import re
 import time
+from functools import lru_cache
 from typing import Optional
 
 __all__ = ["duration_text", "parse_duration", "utc_text"]
@@ -13,9 +14,14 @@ _DURATION = (
 
 def utc_text(epoch_s: float) -> str:
     """Epoch seconds as ISO 8601 with milliseconds and ``Z``, whatever the locale and the zone."""
-    milliseconds = int(round(epoch_s * 1000))
-    seconds, milliseconds = divmod(milliseconds, 1000)
-    return "%s.%03dZ" % (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)), milliseconds)
+    seconds, milliseconds = divmod(int(round(epoch_s * 1000)), 1000)
+    return "%s.%03dZ" % (_second_text(seconds), milliseconds)
+
+
+@lru_cache(maxsize=64)
+def _second_text(seconds: int) -> str:
+    """Much of what is told happened in the same second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def parse_duration(text: str) -> Optional[float]:

@@ -42,7 +42,9 @@ FORMAT = b"executioner-record 1"
 ENDED_FIELDS = ("token", "status", "exit_code", "signal", "reason", "stop_reason", "started_at", "ended_at",
                 "duration_s", "cpu_s", "max_rss_bytes", "survivors")
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+:/,().")
-_ENDED_NAMES = tuple(name.encode("ascii") + b"=" for name in ENDED_FIELDS[1:])
+#: How all but the first and the last of them are written.
+_ENDED_FORMATS = (b"status=%s", b"exit_code=%d", b"signal=%s", b"reason=%s", b"stop_reason=%s", b"started_at=%.6f",
+                  b"ended_at=%.6f", b"duration_s=%.6f", b"cpu_s=%.6f", b"max_rss_bytes=%d")
 _END = b".\n"
 #: Reasons repeat: what was quoted last.
 _quoted_before: "Dict[str, bytes]" = {}
@@ -132,17 +134,11 @@ class RecordWriter:
     def ended(self, facts: "Facts") -> None:
         """The attempt is over."""
         line = [b"ended", quoted(facts[0])]
-        for name, value in zip(_ENDED_NAMES, facts[1:]):
-            if value is None or value == "":
-                continue
-            if isinstance(value, str):
-                line.append(name + quoted(value))
-            elif isinstance(value, int):
-                line.append(name + b"%d" % value)
-            elif isinstance(value, float):
-                line.append(name + b"%.6f" % value)
-            elif value:
-                line.append(name + quoted("\n".join(value)))
+        for form, value in zip(_ENDED_FORMATS, facts[1:]):
+            if value is not None and value != "":
+                line.append(form % (quoted(value) if isinstance(value, str) else value))
+        if facts[-1]:
+            line.append(b"survivors=" + quoted("\n".join(facts[-1])))
         line.append(_END)
         self._pending += b" ".join(line)
 
