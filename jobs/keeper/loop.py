@@ -393,6 +393,8 @@ def main(read_fd: int, write_fd: int, held_fds: "Sequence[int]" = ()) -> None:
     channel = Channel(read_fd, write_fd)
     try:
         Keeper(channel, _prepare_process(kept)).run()
+        # At once: the runner waits for us, and there is nothing that an interpreter would have to take apart.
+        os._exit(0)
     except Exception as error:  # noqa: BLE001 - whatever it is, the runner is to know, and takes over
         import traceback
         channel.send([("fatal", "%s: %s" % (type(error).__name__, error), traceback.format_exc())])
