@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Type
 from db.history import History, NewRun, RunPlaces
 from executioner.failures import one_of_ours
 from executioner.home import Home, make_folders
+from executioner.load_ahead import LoadAhead, needed_at_the_end
 from executioner.prepared import Prepared, settled_events
 from executioner_logging.events import EventLog
 from executioner_logging.record import Record
@@ -375,6 +376,7 @@ class Runner:
         slots = pipeline.max_workers if pipeline.parallel else 1
         told: List[Observer] = [EventLog(self._log, run.run_id, pipeline.application)]
         told += observers
+        told.append(LoadAhead(needed_at_the_end(pipeline)))
         for line in self._notices:
             self._note("WARNING", "configuration", line)
         checks_read, checks_write = _pipe()

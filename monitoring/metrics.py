@@ -20,8 +20,6 @@ from jobs.home_place import default_home
 from jobs.locks import FileLock
 from jobs.system import SystemClock
 from jobs.times import utc_text
-from monitoring.figures import families_of
-from monitoring.prometheus import json_families, render
 from monitoring.shared_file import LOCK_TIMEOUT_S, append_lines
 
 __all__ = ["MetricsCollector"]
@@ -153,6 +151,8 @@ class MetricsCollector:
         """
         problems = [] if self.flush() else [self.problem]
         try:
+            from monitoring.figures import families_of
+            from monitoring.prometheus import json_families, render
             families = families_of(history, version, self._wall(), os.path.join(self.folder, "locks"))
             text = render(families).encode("utf-8")
             self._write_document(json_families(families))

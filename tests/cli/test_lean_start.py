@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Set
 
 import pytest
 
@@ -19,6 +20,13 @@ HEAVY = {"argparse", "asyncio", "concurrent", "csv", "decimal", "difflib", "emai
 MOST_CPU_S = 0.25
 
 
+#: What a run that asks for nothing special does without; and what only running needs, so that validating does.
+RARE = {"config.expansion", "config.inner", "config.parameters", "config.positions", "config.references", "db.outbox",
+        "db.truth", "executioner.progress", "executioner.render", "executioner.summary", "jobs.checks.registry",
+        "jobs.reconcile", "jobs.records", "jobs.server_place", "monitoring.notifications"}
+FOR_RUNS = {"ctypes", "dataclasses", "datetime", "db", "inspect", "jobs.engine", "jobs.models", "monitoring", "sqlite3"}
+
+
 @pytest.fixture
 def one_job(tmp_path: Path) -> Path:
     path = tmp_path / "one.json"
@@ -26,16 +34,31 @@ def one_job(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_run_imports_nothing_heavy(one_job: Path, tmp_path: Path) -> None:
-    code = ("import sys; sys.argv = ['executioner', '--home', %r, 'run', %r]; sys.path.insert(0, %r); "
+def loaded_by(*words: str) -> Set[str]:
+    """The modules that a command loads, besides those of the bare interpreter."""
+    code = ("import sys; sys.argv = %r; sys.path.insert(0, %r); "
             "from executioner.bootstrap import main; code = main(); print([code, sorted(sys.modules)])"
-            % (str(tmp_path / "home"), str(one_job), str(ROOT)))
-    words = [sys.executable, "-c", code] if sys.version_info < (3, 7) else [sys.executable, "-I", "-S", "-c", code]
-    before = subprocess.check_output(words[:-1] + ["import sys; print(sorted(sys.modules))"])
-    exit_code, modules = ast.literal_eval(subprocess.check_output(words).decode())
-    assert exit_code == 0 and "jobs.engine" in modules
-    loaded = set(modules) - set(ast.literal_eval(before.decode()))
-    assert sorted(loaded & HEAVY) == []
+            % (["executioner"] + list(words), str(ROOT)))
+    command = [sys.executable, "-c", code] if sys.version_info < (3, 7) else [sys.executable, "-I", "-S", "-c", code]
+    before = subprocess.check_output(command[:-1] + ["import sys; print(sorted(sys.modules))"])
+    last_line = subprocess.check_output(command).decode().splitlines()[-1]
+    exit_code, modules = ast.literal_eval(last_line)
+    assert exit_code == 0
+    return set(modules) - set(ast.literal_eval(before.decode()))
+
+
+def test_a_run_imports_nothing_heavy(one_job: Path, tmp_path: Path) -> None:
+    loaded = loaded_by("--home", str(tmp_path / "home"), "run", str(one_job))
+    assert "jobs.engine" in loaded
+    assert sorted(loaded & (HEAVY | RARE)) == []
+
+
+def test_validating_imports_less(one_job: Path) -> None:
+    loaded = loaded_by("validate", str(one_job))
+    assert "config.validator" in loaded
+    if sys.version_info < (3, 7):
+        loaded -= {"dataclasses", "inspect"}  # the first thing asked there is whether the package is installed
+    assert sorted(loaded & (HEAVY | RARE | FOR_RUNS)) == []
 
 
 @pytest.mark.slow
