@@ -41,8 +41,6 @@ class AttemptMaker:
         self._pipeline = pipeline
         self._run = run
         self._outputs: Dict[str, Dict[str, str]] = dict(outputs or {})
-        #: Where no job tells anything, none refers to it: a file that did would not be run.
-        self._some_tell = bool(self._outputs) or any(job.outputs for job in pipeline.jobs)
 
     def token(self, position: int, attempt: int) -> str:
         """The attempt's name."""
@@ -77,15 +75,14 @@ class AttemptMaker:
 
         :returns: the key in which it stands, the reference, and the id of that job; None where all is told
         """
-        if not self._some_tell:
-            return None
         job = self._pipeline.jobs[position]
         for key, value in (("command", job.command), ("env_variables", job.environment),
-                           ("working_dir", job.working_dir), ("stdin", (job.stdin_path, job.stdin_text)),
+                           ("working_dir", job.working_dir), ("stdin", job.stdin_path), ("stdin", job.stdin_text),
                            ("inputs", job.inputs), ("products", job.products),
                            ("pre_checks", [check.params for check in job.pre_checks]),
                            ("post_checks", [check.params for check in job.post_checks])):
-            for text in texts_of(value):
+            # Most values are empty: those are passed over at once.
+            for text in texts_of(value) if value else ():
                 for name in placeholders(text):
                     teller, output = told_by(name)
                     if output and self._lookup(name) is None:
