@@ -10,7 +10,7 @@ from config.loader import Document
 from config.problems import Report
 from config.schema import FILE
 from config.secrecy import masked_text, secret_names, secret_values
-from config.folders import resolve_folder, working_dir_of
+from config.folders import database_path_of, resolve_folder, working_dir_of
 from config.upkeep_builder import mail_server_of, retention_of, rules_of
 from config.values import integer, object_at, seconds
 from jobs.models import Pipeline
@@ -85,7 +85,7 @@ def build(document: Document, path: str, environ: Mapping[str, str], overrides: 
         pools={name: pools[name] for name in pools if any(job.pool == name for job in jobs)} if pools else pools,
         allow_shell=top.get("allow_shell", True) is True, environment=seen, secret_values=secrets,
         secret_names=tuple(sorted(names)), env_files=tuple(sorted(env_files)),
-        features=dict(features.values), database_path=_database_path(top.get("database"), working_dir, variables),
+        features=dict(features.values), database_path=database_path_of(top, working_dir, variables),
         server=_server(top.get("database")),
         notifications=rules_of(top, outside), mail_server=mail_server_of(top, outside),
         expect_s=None if expect is None else seconds(expect), retention=retention_of(top.get("retention")),
@@ -142,15 +142,6 @@ def _workers(top: Mapping[str, object], overrides: "Overrides") -> Tuple[bool, i
     if not parallel:
         return False, 1
     return True, processors() if workers is None else workers
-
-
-def _database_path(database: object, working_dir: str, variables: Mapping[str, str]) -> str:
-    text = ""
-    if isinstance(database, dict):
-        text = str(database.get("path", ""))
-    elif isinstance(database, str) and database.startswith("sqlite:///"):
-        text = database[len("sqlite:///"):]
-    return resolve_folder(text, working_dir, variables)[0] if text else ""
 
 
 def _server(database: object) -> "Optional[ServerPlace]":

@@ -20,6 +20,28 @@ def working_dir_of(top: Mapping[str, object], folder: str, variables: Mapping[st
     return resolve_folder(text, folder, variables)[0] if isinstance(text, str) else folder
 
 
+def database_path_of(top: Mapping[str, object], working_dir: str, variables: Mapping[str, str]) -> str:
+    """The history that a file names as its own; "" where it names none."""
+    database, text = top.get("database"), ""
+    if isinstance(database, dict):
+        text = str(database.get("path", ""))
+    elif isinstance(database, str) and database.startswith("sqlite:///"):
+        text = database[len("sqlite:///"):]
+    return resolve_folder(text, working_dir, variables)[0] if text else ""
+
+
+def named_database(top: object, folder: str, environ: Mapping[str, str], overrides: Mapping[str, str]) -> str:
+    """The same of a file that was read and not looked at yet, whose parameters are not known.
+
+    :param folder: the file's own folder, absolute
+    """
+    if not isinstance(top, dict) or not top.get("database"):
+        return ""
+    from config.environment import Environment
+    variables = Environment.of_file(top, environ, overrides).variables
+    return database_path_of(top, working_dir_of(top, folder, variables), variables)
+
+
 def folder_problem(path: str, writable: bool) -> Optional[str]:
     """Why a folder cannot be used; None where it can. One that is to be written into may be made yet."""
     shown = quoted(path, None)

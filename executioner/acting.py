@@ -1,11 +1,12 @@
 """What the commands that act on runs have in common: the history open for writing, who acts and why, and waiting."""
 import select
 from types import TracebackType
-from typing import TYPE_CHECKING, List, Optional, Type
+from typing import TYPE_CHECKING, Callable, List, Optional, Type
 
 from executioner.console import Console
 from executioner.home import Home, locate
 from executioner.options import Arguments, Option
+from executioner.own_history import history_of
 from executioner.people import who_am_i
 from jobs.exceptions import ConfigurationError
 from jobs.startup import StopSignals
@@ -22,13 +23,16 @@ BECAUSE = Option("--because", "why, for whoever reads the history later", "TEXT"
 class Actor:
     """Somebody who acts on a run. Use it in a ``with``: it holds the history open.
 
-    :raises ConfigurationError: where nothing was ever run in the home
+    :param is_meant: raises ConfigurationError for a history that has not what is meant
+    :param what: what is meant, for messages
+    :raises ConfigurationError: where nothing was ever run in the home, or what is meant is in several histories
     """
 
-    def __init__(self, arguments: Arguments, console: Console) -> None:
+    def __init__(self, arguments: Arguments, console: Console,
+                 is_meant: "Optional[Callable[[History], object]]" = None, what: str = "") -> None:
         from db.history import History
 
-        self.home: Home = locate(arguments.one("home"), console.environ)
+        self.home: Home = locate(arguments.one("home"), console.environ, arguments.one("database"))
         if not self.home.exists():
             raise ConfigurationError("nothing was run yet in %s" % self.home.path, context={
                 "hint": "another home is named with --home or EXECUTIONER_HOME"})
@@ -37,8 +41,9 @@ class Actor:
         self.why = arguments.one("because") or ""
         #: The signal that ended a wait; None where none did.
         self.stopped_by: Optional[int] = None
-        self.history: "History" = History.open(
-            self.home.history, allow_network_fs=arguments.flag("allow_network_fs"))
+        allow_network_fs = arguments.flag("allow_network_fs")
+        path = self.home.history if is_meant is None else history_of(self.home, is_meant, what, allow_network_fs, True)
+        self.history: "History" = History.open(path, allow_network_fs=allow_network_fs)
         self._signals = StopSignals()
 
     def __enter__(self) -> "Actor":
@@ -48,6 +53,11 @@ class Actor:
                  trace: Optional[TracebackType]) -> None:
         self._signals.close()
         self.history.close()
+
+    @classmethod
+    def on_run(cls, text: str, arguments: Arguments, console: Console) -> "Actor":
+        """Somebody who acts on the run that a person means by a text."""
+        return cls(arguments, console, lambda history: history.resolve(text), "run %s" % text)
 
     def run(self, text: str) -> "RunRecord":
         """The run that a person means.

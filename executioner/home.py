@@ -48,6 +48,19 @@ class Home:
                 return others[0]
         return self.own_history
 
+    def of_file(self, database_path: str) -> "Home":
+        """The same home with the history in which the runs of a file are kept, whatever else is named.
+
+        :param database_path: the file's own; "" = it names none
+        """
+        return Home(self.path, self.source, database_path or self.own_history)
+
+    def histories(self) -> List[str]:
+        """The files in which what is meant may be: the one that is named, or all in which runs of this home are."""
+        if self._named_history:
+            return [self._named_history]
+        return [path for path in [self.own_history] + self.other_histories() if os.path.exists(path)]
+
     def other_histories(self) -> List[str]:
         """The files that configurations name as their ``database``, as far as runs of this home are in them."""
         try:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Optional, Tuple
 from executioner.console import Console
 from executioner.home import Home, locate
 from executioner.options import Arguments
-from executioner.own_history import open_own
+from executioner.own_history import history_of, open_own
 from jobs.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,12 +30,20 @@ def wanted_run(arguments: Arguments, console: Console) -> "Tuple[Home, History, 
 
     :raises ConfigurationError: where there is no such run
     """
-    home, history = open_history(arguments, console)
+    home, wanted = locate(arguments.one("home"), console.environ, arguments.one("database")), arguments.operands[0]
+    if arguments.flag("central"):
+        home, history = open_history(arguments, console)
+    else:
+        allow = arguments.flag("allow_network_fs")
+        if home.exists():
+            home.check()
+            home = home.of_file(history_of(home, lambda one: one.resolve(wanted), "run %s" % wanted, allow, False))
+        history = open_own(home, allow)
     if history is None:
         others = home.other_histories()
         hint = "another home is named with --home or EXECUTIONER_HOME"
         if others:
             hint = "its runs are in %s: name one with EXECUTIONER_HISTORY" % ", ".join(others)
-        raise ConfigurationError("no run %s: nothing was run yet in %s" % (arguments.operands[0], home.path),
+        raise ConfigurationError("no run %s: nothing was run yet in %s" % (wanted, home.path),
                                  context={"hint": hint})
-    return home, history, history.resolve(arguments.operands[0])
+    return home, history, history.resolve(wanted)

@@ -1,14 +1,14 @@
 """``cancel``: stop a run from another terminal, and wait until nothing of it is left."""
 from executioner.acting import BECAUSE, Actor
 from executioner.console import Console
-from executioner.options import Arguments, CommandSpec, Option
+from executioner.options import DATABASE, Arguments, CommandSpec, Option
 from jobs.exceptions import EXIT_OK, EXIT_SIGNAL
 
 __all__ = ["SPEC", "execute"]
 
 SPEC = CommandSpec(
     "RUN", 1, 1,
-    (BECAUSE, Option("--now", "do not give the jobs their grace: KILL at once")),
+    (BECAUSE, DATABASE, Option("--now", "do not give the jobs their grace: KILL at once")),
     "Stops a run as Ctrl-C would: nothing new starts, what runs gets its stop signal, its grace, then KILL. Waits\n"
     "until nothing of the run is left. A run whose runner died is cleaned up and closed the same way.",
     (("executioner cancel last", "the last run"),
@@ -20,7 +20,7 @@ def execute(arguments: Arguments, console: Console) -> int:
     from db.acts import cancel
     from jobs.models import RunStatus
 
-    with Actor(arguments, console) as actor:
+    with Actor.on_run(arguments.operands[0], arguments, console) as actor:
         run = actor.run(arguments.operands[0])
         if run.status != RunStatus.RUNNING:
             console.out.line("run %d has ended already: %s" % (run.run_id, run.status))

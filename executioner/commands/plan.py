@@ -2,9 +2,10 @@
 from typing import TYPE_CHECKING, Dict, List
 
 from executioner.console import Console
+from executioner.home import locate
 from executioner.loading import PIPELINE_OPTIONS, SELECTION_OPTIONS, given_jobs, load, selection
 from executioner.options import Arguments, CommandSpec, Option
-from executioner.past import open_history
+from executioner.own_history import open_own
 from jobs.exceptions import EXIT_OK
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def execute(arguments: Arguments, console: Console) -> int:
     chosen = selection(arguments, pipeline, graph)
     usual_s: Dict[str, float] = {}
     unsure: Dict[str, str] = {}
-    _, history = open_history(arguments, console)
+    home = locate(arguments.one("home"), console.environ).of_file(pipeline.database_path)
+    history = open_own(home, arguments.flag("allow_network_fs"))
     if history is not None:
         with history:
             usual_s = history.usual_durations(pipeline.application)

@@ -370,11 +370,14 @@ def _inherit_parameters(arguments: Arguments, console: Console) -> None:
     """What the run that is resumed was given with ``--param`` holds where it is not given anew; so does ``--force``."""
     from config.builder import application_name
     from config.loader import load as load_document
-    from executioner.past import open_history
+    from config.folders import named_database
+    from executioner.own_history import open_own
 
     path = arguments.operands[0]
     top = load_document(path, arguments.flag("insecure_config")).value
-    _, history = open_history(arguments, console)
+    named = named_database(top, os.path.dirname(os.path.abspath(path)), console.environ, overrides_of(arguments).env)
+    home = locate(arguments.one("home"), console.environ).of_file(named)
+    history = open_own(home, arguments.flag("allow_network_fs"))
     if history is None or not isinstance(top, dict):
         return  # which is told where the file is loaded, and the run is looked for
     given = parameters_of(arguments.many("param"))

@@ -90,6 +90,55 @@ def test_what_cannot_be_meant(case: Case) -> None:
     assert "two histories" in both.err
 
 
+def two_histories(case: Case) -> None:
+    """Run 1 is in both; run 2 and the application ``with-own`` are in own.db alone."""
+    case.config({"application_name": "other", "jobs": [OK]}, "other.json").run("run", "other.json").expect(0)
+    case.config({"application_name": "with-own", "database": "sqlite:///own.db", "jobs": [
+        OK, {"id": "load", "command": "echo $EXECUTIONER_PARAM_day >> days; test -e go"}],
+        "parameters": {"day": {"type": "string", "required": True}}})
+    for day in ("mon", "tue"):
+        case.run("run", "config.json", "--param", "day=" + day).expect(1)
+
+
+def test_a_resume_takes_the_parameters_of_its_parent_out_of_the_history_of_its_file(case: Case) -> None:
+    two_histories(case)
+    for number in ("2", "last"):
+        case.run("run", "config.json", "--resume", number).expect(1)
+    case.file("go", "").run("run", "config.json", "--resume", "1").expect(0)
+    with open(case.path("days")) as days:
+        assert days.read().split() == ["mon", "tue", "tue", "tue", "mon"]
+
+
+def test_a_run_is_found_in_the_only_history_that_has_it(case: Case) -> None:
+    two_histories(case)
+    assert case.run("show", "2", "--json").expect(0).json()["application"] == "with-own"
+    assert case.run("show", "with-own", "--json").expect(0).json()["run_id"] == 2
+    case.run("logs", "2", "load").expect(0)
+    case.run("report", "2", "-o", "r.html").expect(0)
+    case.run("cancel", "2").expect(0, out="run 2 has ended already: FAILED\n")
+    case.run("hold", "with-own", "load").expect(0)
+    case.run("release", "with-own", "load").expect(0)
+    case.run("mark-success", "2", "load", "--because", "by hand").expect(0)
+    case.run("run", "config.json", "--resume", "2").expect(0)
+
+
+def test_an_act_on_what_is_in_several_histories_is_refused(case: Case) -> None:
+    two_histories(case)
+    for words in (["cancel", "1"], ["mark-success", "last", "load", "--because", "x"]):
+        refused = case.run(*words).expect(2)
+        assert "is in several histories: " in refused.err and "--database FILE" in refused.err
+        named = case.run(*(words + ["--database", case.path("own.db")])).expect(0)
+        assert named.err == ""
+    assert case.run("show", "1", "--json").json()["application"] == "other", "the home's own comes first"
+
+
+def test_a_plan_knows_how_long_jobs_took_in_the_history_of_its_file(case: Case) -> None:
+    case.config({"application_name": "other", "jobs": [OK]}, "other.json").run("run", "other.json").expect(0)
+    case.config({"application_name": "with-own", "database": "sqlite:///own.db", "jobs": [{"id": "a", "command": "sleep 0.2"}]})
+    case.run("run", "config.json").expect(0)
+    assert case.run("plan", "config.json", "--json").expect(0).json()["expected_duration"] >= 0.2
+
+
 def test_slots_that_its_runs_take_are_shown(case: Case) -> None:
     """The locks of pools are in the home, wherever the history is."""
     hold = {"id": "a", "command": "touch began; while test ! -e go; do sleep 0.05; done", "pool": "db"}

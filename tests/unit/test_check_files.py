@@ -119,7 +119,7 @@ def test_parameters_are_declared_and_checked() -> None:
     assert check.problems({}) == [("path", 'check_file_exists needs the parameter "path" (the file, or a pattern)')]
     assert check.problems({"path": 5}) == [("path", "must be a path, got 5")]
     assert check.problems({"path": ""}) == [("path", 'must be a path, got ""')]
-    assert check.problems({"path": "a\0b"}) == [("path", "must be a path, got 'a\\x00b'")]
+    assert check.problems({"path": "a\0b"}) == [("path", 'must be a path, got "a\\u0000b"')]
     assert check.problems({"path": "a", "pth": 1}) == [
         ("pth", 'check_file_exists has no parameter "pth"; it takes path')]
     assert BUILT_IN.get("check_nothing") is None
