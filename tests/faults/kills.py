@@ -32,7 +32,7 @@ class Campaign:
         # Where a living job is to be looked for, some have to live for longer than a question takes.
         self.config, self.ledger, self.jobs, self.stray = faultlib.random_graph(
             self.rnd, self.folder, lost_reruns=0.5 if keeper_too else None, count=16 if watch else 60,
-            slowest_s=2.5 if watch else 0.5)
+            slowest_s=1.8 if watch else 0.5)
         self.environment = trials.product.environment(self.home, self.mark)
         #: Jobs that the operator has said may be run again after LOST: run id -> ids.
         self.allowed = {}
@@ -164,13 +164,16 @@ class Campaign:
             while self.shots < 8 and self.trials.more() and self.trials.left_s() > 5:
                 self.shoot_uncounted()
             self.finish()
+        except Exception:
+            self.trials.error(self.number)
         finally:
             over.set()
 
     def shoot_uncounted(self):
         child = self.trials.product.start(self.words(), environment=self.environment, start_new_session=True)
+        faultlib.wait_until(lambda: self.is_at_work(child.pid) or child.poll() is not None, 10, 0.01)
         try:
-            child.wait(timeout=self.rnd.uniform(0.2, 1.5))
+            child.wait(timeout=self.rnd.uniform(0.0, 1.2))
             self.shots = SHOTS_A_GRAPH
             return
         except subprocess.TimeoutExpired:
@@ -180,7 +183,7 @@ class Campaign:
         self.shots += 1
         self.trials.add("kills")
         # Dead for a while: the moment in which others still say "running".
-        time.sleep(self.rnd.choice((0.0, 0.3, 0.6, 3.0)))
+        time.sleep(self.rnd.choice((0.0, 0.3, 3.0, 3.0)))
 
     def alive_jobs(self):
         """Attempts whose leader lives: (run, job, attempt) -> pid, from the environment of the processes."""

@@ -23,6 +23,9 @@ def after_a_dead_run(trials, number, can_reboot):
     jobs = [{"id": "a%d" % one, "command": "sleep 0.3", "rerun_if_lost": True} for one in range(3)]
     config = faultlib.config_of(folder, jobs, parallel=True, max_workers=2)
     child = trials.product.start(["run", config], home=home, mark=mark)
+    if rnd.random() < 0.6:
+        # On a busy machine most moments lie before it has taken any lock.
+        faultlib.wait_until(lambda: faultlib.keeper_of(child.pid) or child.poll() is not None, 10, 0.005)
     try:
         child.wait(timeout=rnd.uniform(0, 0.5))
     except subprocess.TimeoutExpired:
