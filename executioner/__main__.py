@@ -6,7 +6,10 @@ if not __package__:
     import os
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from executioner.bootstrap import run  # noqa: E402
+try:
+    from executioner.bootstrap import run
+except KeyboardInterrupt:  # nothing has begun
+    sys.exit(130)
 
 if __name__ == "__main__":
     run()

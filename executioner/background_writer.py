@@ -32,6 +32,8 @@ class BackgroundWriter:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        #: Nothing is left out from now on, however much waits.
+        self.whole = False
         self._guard = allocate_lock()
         #: Released where there is something to do; the thread takes it again and again.
         self._call = allocate_lock()
@@ -48,7 +50,7 @@ class BackgroundWriter:
     def write(self, data: bytes) -> None:
         """Have it written; returns at once."""
         with self._guard:
-            if self._waiting_bytes + len(data) > MOST_WAITING:
+            if self._waiting_bytes + len(data) > MOST_WAITING and not self.whole:
                 self._left_out += data.count(b"\n")
                 return
             self._waiting.append(data)

@@ -85,11 +85,11 @@ def _place(name):
 def main():
     # type: () -> int
     """Run the command line and return its exit code."""
-    problem = prepare()
-    if problem is not None:
-        sys.stderr.write("executioner: %s\n" % problem)
-        return EXIT_USAGE
     try:
+        problem = prepare()
+        if problem is not None:
+            sys.stderr.write("executioner: %s\n" % problem)
+            return EXIT_USAGE
         try:
             from executioner.cli import main as command_line
         except ImportError as error:

@@ -39,6 +39,7 @@ class Output:
         self._pending: List[bytes] = []
         self._pending_bytes = 0
         self._is_behind = False
+        self._is_whole = False
         self._writer: Optional[BackgroundWriter] = None
 
     def line(self, text: str = "") -> None:
@@ -76,6 +77,7 @@ class Output:
         if self._is_behind:
             if self._writer is None:
                 self._writer = BackgroundWriter(self.descriptor)
+                self._writer.whole = self._is_whole
             self._writer.write(data)
             return
         try:
@@ -87,9 +89,14 @@ class Output:
             if self.strict:
                 raise OutputError("cannot write to standard output: %s" % error.strerror)
 
-    def write_behind(self) -> None:
-        """Never wait for the reader from now on: a thread writes."""
-        self._is_behind = True
+    def write_behind(self, whole: bool = False) -> None:
+        """Never wait for the reader from now on: a thread writes.
+
+        :param whole: leave nothing out, however much waits
+        """
+        self._is_behind, self._is_whole = True, whole
+        if self._writer is not None:
+            self._writer.whole = whole
 
     def catch_up(self, timeout_s: float = -1) -> bool:
         """Wait until all is written that was told since ``write_behind``, and then write at once again.

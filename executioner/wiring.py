@@ -102,7 +102,7 @@ class Runner:
         self.let_go()
 
     def let_go(self) -> None:
-        """The run is over, and what is left is to tell of it: nobody is kept waiting for whoever reads that.
+        """The run is over, and to tell of it may take as long as its reader wants.
 
         Another run of the application may begin, and a signal ends this process. The history can still be read.
         """

@@ -224,12 +224,13 @@ def _run_by(launcher: "Launcher", arguments: Arguments, console: Console, home: 
             finally:
                 for one in progress:
                     one.close()
-            runner.let_go()
+            console.err.write_behind(whole=True)
             if outcome.exit_code > EXIT_SIGNAL:
                 # Who stopped the run waits for its end, not for a reader that does not read.
                 patience_s = _LAST_WORDS_S
-                console.out.write_behind()
-            else:
+                console.out.write_behind(whole=True)
+            elif arguments.flag("json"):
+                runner.let_go()  # the document may be long, and its reader slow
                 console.err.catch_up()
             if shows and not runner.run_id and not arguments.flag("resume"):
                 tell(outcome.reason)

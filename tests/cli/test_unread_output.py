@@ -10,6 +10,7 @@ import pytest
 
 from cli_case import Case
 from executioner.background_writer import MOST_WAITING, BackgroundWriter
+from executioner.console import Output
 
 COUNT = 5
 
@@ -123,3 +124,21 @@ def test_what_waits_is_bounded_and_what_is_left_out_is_said() -> None:
         kept = got.count(line)
         assert MOST_WAITING // len(line) - 1 <= kept < count
         assert got.endswith(b"... %d lines left out: they were not read in time\n" % (count - kept))
+
+
+def test_nothing_is_left_out_of_a_document() -> None:
+    """However long it is, and however much of what was told before it still waits."""
+    with full_pipe() as (read_end, write_end, filled):
+        output = Output(write_end, strict=True)
+        output.write_behind()
+        output.write_bytes(b"t" * MOST_WAITING)
+        output.flush()
+        output.write_behind(whole=True)
+        output.write_bytes(b"d" * MOST_WAITING * 2)
+        output.flush()
+        assert not output.catch_up(0)
+        got = b""
+        while len(got) < filled + 3 * MOST_WAITING:
+            got += os.read(read_end, 1 << 20)
+        assert output.catch_up(20)
+        assert got[filled:] == b"t" * MOST_WAITING + b"d" * MOST_WAITING * 2
