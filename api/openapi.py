@@ -253,7 +253,11 @@ def _page(routes: Sequence[Route]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="/static/icon.svg"><link rel="stylesheet" href="/static/app.css">'
         '<script type="module" src="/static/docs.js"></script></head>'
-        '<body class="docs"><main class="page"><h1>Executioner API</h1>'
+        '<body class="docs"><header class="bar"><a class="brand" href="/" aria-label="Executioner">'
+        '<img src="/static/icon.svg" alt="" width="26" height="26"><span>Executioner</span></a>'
+        '<nav aria-label="Pages"><a class="nav" href="/">Dashboard</a>'
+        '<a class="nav" href="/docs" aria-current="page">API</a></nav></header>'
+        '<main class="page"><h1>Executioner API</h1>'
         '<p>Send <code>Authorization: Bearer TOKEN</code>; a token is made by <code>executioner token create NAME'
         "</code>. The same as a document for programs: <a href=\"/openapi.json\">/openapi.json</a>. The dashboard: "
         '<a href="/">/</a>.</p>%s<section class="route"><h2>What is no success</h2><p>A JSON object with '

@@ -126,5 +126,11 @@ async function start() {
 }
 
 applyTheme();
+// "/" goes to the search of a page.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
+  const search = [...main.querySelectorAll('input[type="search"]')].reverse().find((node) => node.offsetParent !== null);
+  if (search) { event.preventDefault(); search.focus(); search.select(); }
+});
 window.addEventListener("hashchange", () => { if (session.me) route(); });
 start();

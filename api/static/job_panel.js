@@ -79,7 +79,7 @@ class JobPanel {
     const fact = (name, value) => value === null || value === undefined || value === "" ? null : el("div", {}, el("dt", {}, name), el("dd", {}, value));
     clear(this.top, this.closeButton(), el("h2", { tabindex: "-1" }, job.job_id), el("div", { class: "side-state" }, statusPill(job.status), el("span", { class: "spacer" }),
       acts.map(([label, act]) => el("button", { class: "button small", type: "button", on: { click: act } }, label))),
-      job.reason ? el("p", { class: "side-reason s-" + job.status }, job.reason) : null,
+      job.reason && job.reason !== "exit code 0" ? el("p", { class: "side-reason s-" + job.status }, job.reason) : null,
       job.held ? el("p", { class: "side-note" }, "Held by " + job.held.who + (job.held.why ? ": " + job.held.why : "")) : null,
       job.marked ? el("p", { class: "side-note" }, "Marked as success by " + job.marked.who + (job.marked.why ? ": " + job.marked.why : "")) : null,
       job.description ? el("p", {}, job.description) : null,

@@ -33,7 +33,7 @@ export async function comparePage(main, context, left, right) {
     : el("span", { class: "side" }, statusIcon(one.status, true), el("span", {}, statusWord(one.status), one.exit_code ? " (" + one.exit_code + ")" : ""), el("span", { class: "number" }, one.attempts ? durationText(one.duration) : "–"));
   const list = new VirtualList(matchMedia("(max-width: 640px)").matches ? 66 : 42, (row) => el("div", { class: "compare-row" + (row.differs ? " differs" : "") },
     el("span", { class: "label", title: row.job.job_id }, endsNode(row.job.job_id)), side(row.job.left), side(row.job.right),
-    row.delta === null ? el("span", { class: "delta muted" }, "–") : el("span", { class: "delta" },
+    row.delta === null ? el("span", { class: "delta muted" }, el("span", { class: "number" }, "–")) : el("span", { class: "delta" },
       el("span", { class: "number" }, Math.abs(row.delta) < 0.0005 ? "same" : (row.delta > 0 ? "+" : "−") + durationText(Math.abs(row.delta))),
       el("span", { class: "delta-bar " + (row.delta > 0 ? "longer" : "shorter"), "aria-hidden": "true", style: { width: Math.abs(row.delta) / most * 100 + "%" } }))), { class: "compare-list", label: "Jobs of both runs" });
   const none = emptyBox("No job came out differently", "What took longer or shorter is shown without the filter.");

@@ -124,35 +124,51 @@ class RunPage {
 
   // ---- head ---------------------------------------------------------------------------------------------------
 
+  makeHead() {
+    const { application, run_id: id } = this.run;
+    this.slots = { state: el("span", { class: "head-state" }), acts: el("div", { class: "page-actions" }), facts: el("dl", { class: "run-facts" }), reason: el("div", {}), counts: el("div", {}) };
+    this.took = el("dd", {});
+    this.put = {};
+    clear(this.head,
+      el("nav", { class: "crumbs", "aria-label": "Where you are" }, el("a", { href: "#/" }, "Applications"), " / ", el("a", { href: link("applications", application) }, application), " / ", el("span", {}, "run " + id)),
+      el("div", { class: "page-head" }, el("h1", {}, el("span", {}, application + " "), el("span", { class: "muted" }, "#" + id)), this.slots.state, this.slots.acts),
+      this.slots.facts, this.slots.reason, this.slots.counts);
+  }
+
+  // A part is made again only where it says something else: nothing flickers, and no button goes away under a pointer.
   drawHead() {
     const run = this.run;
     const isRunning = run.status === "RUNNING";
-    const took = isRunning ? Date.now() / 1000 - seconds(run.started) : run.duration;
-    const text = JSON.stringify([run, this.isLive, Math.round(took)]);
-    if (text === this.drawn) return;
-    this.drawn = text;
+    if (!this.slots) this.makeHead();
+    const draw = (name, told, make) => {
+      const text = JSON.stringify(told);
+      if (this.put[name] === text) return;
+      this.put[name] = text;
+      clear(this.slots[name], make());
+    };
     document.title = statusWord(run.status) + " · run " + run.run_id + " of " + run.application;
-    const facts = [[isRunning ? "running for" : "took", durationText(took)], ["started", timeNode(run.started)], run.ended ? ["ended", timeNode(run.ended)] : null,
-      ["by", run.user + " on " + run.host], run.parent_run_id ? ["resumes", el("a", { href: link("runs", run.parent_run_id) }, "run " + run.parent_run_id)] : null];
+    draw("state", [run.status, this.isLive], () => [statusPill(run.status), isRunning ? el("span", { class: "live-dot" + (this.isLive ? " on" : "") }, this.isLive ? "live" : "connecting …") : null]);
+    draw("acts", [run.status], () => this.acts(isRunning).map(([label, kind, act]) => el("button", { class: "button " + kind, type: "button", on: { click: act } }, label)));
+    draw("facts", [run.status, run.started, run.ended], () => [[isRunning ? "running for" : "took", this.took], ["started", timeNode(run.started)], run.ended ? ["ended", timeNode(run.ended)] : null,
+      ["by", run.user + " on " + run.host], run.parent_run_id ? ["resumes", el("a", { href: link("runs", run.parent_run_id) }, "run " + run.parent_run_id)] : null]
+      .filter(Boolean).map(([name, value]) => el("div", {}, el("dt", {}, name), value === this.took ? value : el("dd", {}, value))));
+    draw("reason", [run.reason, run.status], () => [run.reason && run.status !== "SUCCESS" ? el("p", { class: "run-reason s-" + run.status }, run.reason) : null]);
+    draw("counts", [run.counts], () => countsBar(run.counts || {}));
+    const took = durationText(isRunning ? Math.max(0, Math.round(Date.now() / 1000 - seconds(run.started))) : run.duration);
+    if (this.took.textContent !== took) this.took.textContent = took;
+  }
+
+  acts(isRunning) {
     const acts = [];
     if (mayOperate()) {
       if (isRunning) acts.push(["Cancel", "danger", () => this.cancel()]);
       else {
-        if (run.status !== "SUCCESS") acts.push(["Resume", "primary", () => this.resume()]);
+        if (this.run.status !== "SUCCESS") acts.push(["Resume", "primary", () => this.resume()]);
         acts.push(["Run again", "", () => this.again()]);
       }
     }
     if (!isRunning) acts.push([["Compare", el("span", { class: "wide-only" }, " with the run before")], "", () => this.compare()]);
-    const focus = this.head.contains(document.activeElement) ? document.activeElement.textContent : null;
-    clear(this.head,
-      el("nav", { class: "crumbs", "aria-label": "Where you are" }, el("a", { href: "#/" }, "Applications"), " / ", el("a", { href: link("applications", run.application) }, run.application), " / ", el("span", {}, "run " + run.run_id)),
-      el("div", { class: "page-head" }, el("h1", {}, el("span", {}, run.application + " "), el("span", { class: "muted" }, "#" + run.run_id)), statusPill(run.status),
-        isRunning ? el("span", { class: "live-dot" + (this.isLive ? " on" : "") }, this.isLive ? "live" : "connecting …") : null,
-        el("div", { class: "page-actions" }, acts.map(([label, kind, act]) => el("button", { class: "button " + kind, type: "button", on: { click: act } }, label)))),
-      el("dl", { class: "run-facts" }, facts.filter(Boolean).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
-      run.reason && run.status !== "SUCCESS" ? el("p", { class: "run-reason s-" + run.status }, run.reason) : null,
-      countsBar(run.counts || {}));
-    if (focus) for (const node of this.head.querySelectorAll("button, a")) if (node.textContent === focus) { node.focus({ preventScroll: true }); break; }
+    return acts;
   }
 
   async act(path, body, done) {

@@ -9,10 +9,14 @@ import { TimelineView } from "./timeline.js";
 const known = JSON.parse(document.getElementById("data").textContent);
 const fact = (name, value) => value === null || value === "" ? null : el("div", {}, el("dt", {}, name), el("dd", {}, value));
 
+function section(title, kind, ...inside) {
+  return [el("h2", { class: "section" }, title), el("section", { class: "panel " + kind, "aria-label": title }, inside)];
+}
+
 function failure(one) {
   const job = one.job;
-  const output = (name, text) => text ? [el("h3", { class: "muted" }, name), el("pre", { class: "log", tabindex: "0", "aria-label": name + " of " + job.job_id }, text)] : null;
-  return el("article", { class: "failure", id: "job-" + job.position }, el("h2", {}, statusIcon(job.status, true), " ", job.job_id),
+  const output = (name, text) => text ? [el("h4", { class: "muted" }, name), el("pre", { class: "log", tabindex: "0", "aria-label": name + " of " + job.job_id }, text)] : null;
+  return el("article", { class: "failure", id: "job-" + job.position }, el("h3", { class: "failure-name" }, statusIcon(job.status, true), " ", job.job_id),
     el("p", { class: "run-reason s-" + job.status }, statusWord(job.status) + (job.reason ? ": " + job.reason : "")), job.description ? el("p", {}, job.description) : null,
     el("dl", { class: "run-facts" }, fact("took", durationText(job.duration)), fact("tries", String(job.attempts)), fact("exit code", job.exit_code === null ? "" : String(job.exit_code)), fact("signal", job.signal)),
     output("stderr", one.stderr), output("stdout", one.stdout));
@@ -24,15 +28,14 @@ function draw() {
   const positions = new Map(failures.map((one) => [one.job.job_id, one.job.position]));
   const graph = new GraphView(jobs, dependencies, { open: (id) => { if (positions.has(id)) document.getElementById("job-" + positions.get(id)).scrollIntoView(); } });
   const timeline = new TimelineView({});
-  const rows = jobs.map((job) => el("tr", {}, el("td", {}, statusPill(job.status)), el("td", { class: "strong" }, job.job_id), el("td", { class: "number" }, job.attempts ? durationText(job.duration) : "–"),
+  const rows = jobs.map((job) => el("tr", {}, el("td", {}, statusPill(job.status)), el("td", { class: "strong job-cell" }, job.job_id), el("td", { class: "number" }, job.attempts ? durationText(job.duration) : "–"),
     el("td", { class: "number" }, String(job.attempts)), el("td", {}, job.reason)));
   clear(document.getElementById("main"), el("div", { class: "page wide" },
     el("div", { class: "page-head" }, el("h1", {}, run.application + " ", el("span", { class: "muted" }, "#" + run.run_id)), statusPill(run.status)),
     el("dl", { class: "run-facts" }, fact("took", durationText(run.duration)), fact("started", timeNode(run.started)), fact("ended", run.ended ? timeNode(run.ended) : ""), fact("by", run.user + " on " + run.host), fact("configuration", run.config)),
     run.reason && run.status !== "SUCCESS" ? el("p", { class: "run-reason s-" + run.status }, run.reason) : null, countsBar(run.counts),
-    failures.length ? el("section", { class: "panel" }, failures.map(failure)) : null,
-    el("section", { class: "panel flush" }, graph.root), el("section", { class: "panel flush" }, timeline.root),
-    el("section", { class: "panel table-scroll", tabindex: "0", role: "region", "aria-label": "All jobs" }, el("table", {}, el("thead", {}, el("tr", {}, ["Status", "Job", "Took", "Tries", "Reason"].map((text) => el("th", { scope: "col" }, text)))), el("tbody", {}, rows))),
+    section("Graph", "flush", graph.root), failures.length ? section("What failed", "", failures.map(failure)) : null, section("Timeline", "flush", timeline.root),
+    el("h2", { class: "section" }, "All jobs"), el("section", { class: "panel table-scroll", tabindex: "0", role: "region", "aria-label": "All jobs" }, el("table", {}, el("thead", {}, el("tr", {}, ["Status", "Job", "Took", "Tries", "Reason"].map((text) => el("th", { scope: "col", class: ["Took", "Tries"].includes(text) ? "number" : null }, text)))), el("tbody", {}, rows))),
     el("footer", {}, "Written by Executioner, ", timeNode(known.written), ". Secret values are ***.")));
   graph.appear();
   graph.markCritical(path);
