@@ -8,6 +8,7 @@ import { BAD, LIVE, statusParts, statusWord } from "./status.js";
 
 // More than that is no picture any more: then what matters and its neighbours are drawn.
 const MOST_JOBS = 400;
+const MOST_NEIGHBOURS = 8;
 const SIZES = [
   { most: 40, height: 46, gapX: 34, gapY: 14, least: 104, widest: 250 },
   { most: 400, height: 28, gapX: 44, gapY: 6, least: 84, widest: 220 },
@@ -106,12 +107,19 @@ export class GraphView {
     const path = new Set(criticalPath(jobs, this.dependencies));
     jobs.filter((job) => path.has(job.job_id)).forEach(add);
     jobs.forEach((job) => { if (wanted.size < 20) add(job); });
+    // Few neighbours of each, or a gate with hundreds of jobs behind it would be all there is; what was stopped is told.
     const near = new Set(wanted);
+    const counts = new Map();
+    const join = (of, other, isTelling) => {
+      const count = (counts.get(of) || 0) + 1;
+      if (near.size >= MOST_JOBS || (count > MOST_NEIGHBOURS && !isTelling)) return;
+      counts.set(of, count);
+      near.add(other);
+    };
     for (const job of jobs) {
       for (const arrow of this.dependencies[job.job_id] || []) {
-        if (near.size >= MOST_JOBS) break;
-        if (wanted.has(job.job_id)) near.add(arrow.job);
-        else if (wanted.has(arrow.job)) near.add(job.job_id);
+        if (wanted.has(job.job_id)) join(job.job_id, arrow.job, false);
+        else if (wanted.has(arrow.job)) join(arrow.job, job.job_id, job.status === "BLOCKED");
       }
     }
     return jobs.filter((job) => near.has(job.job_id));

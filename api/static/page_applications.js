@@ -38,6 +38,7 @@ export async function applicationsPage(main, context) {
     found = next;
     const running = found.filter((one) => one.last && one.last.status === "RUNNING").length;
     const bad = found.filter((one) => one.last && (BAD.has(one.last.status))).length;
+    search.hidden = summary.hidden = !found.length;
     clear(summary, plural(found.length, "application"), running ? [" · ", el("b", { class: "s-RUNNING ink" }, running + " running")] : null,
       bad ? [" · ", el("b", { class: "s-FAILED ink" }, bad + " whose last run failed")] : found.length ? " · all is well" : null);
     const text = JSON.stringify(found);

@@ -12,7 +12,9 @@ export function notice(text, isBad) {
 }
 
 export function problemBox(error, again) {
-  return el("div", { class: "empty" }, el("h2", {}, error.status === 404 ? "Not here" : "That did not work"), el("p", {}, error.message),
+  const words = error.message.charAt(0).toUpperCase() + error.message.slice(1) + (/[.!?]$/.test(error.message) ? "" : ".");
+  if (error.status === 404) return el("div", { class: "empty" }, el("h2", {}, "Not here"), el("p", {}, words), el("p", {}, el("a", { href: "#/" }, "Applications"), " · ", el("a", { href: "#/runs" }, "Runs")));
+  return el("div", { class: "empty" }, el("h2", {}, "That did not work"), el("p", {}, words),
     again ? el("button", { class: "button", type: "button", on: { click: again } }, "Try again") : null);
 }
 
