@@ -8,7 +8,7 @@ import { jobPanel } from "./job_panel.js";
 import { BAD, countsBar, LIVE, statusIcon, statusPill, statusWord } from "./status.js";
 import { TimelineView } from "./timeline.js";
 import { VirtualList } from "./virtual.js";
-import { ask, link, notice, problemBox } from "./widgets.js";
+import { ask, emptyBox, link, notice, problemBox } from "./widgets.js";
 
 const TABS = [["graph", "Graph"], ["timeline", "Timeline"], ["jobs", "Jobs"], ["journal", "Journal"], ["configuration", "Configuration"]];
 
@@ -274,7 +274,8 @@ class RunPage {
       this.which = el("select", { "aria-label": "Which jobs", on: { change: () => this.drawJobs() } }, group("all", "all jobs"), group("bad", "failed"), group("live", "not ended"), group("good", "succeeded"), group("other", "skipped, blocked, cancelled"));
       this.found = el("span", { class: "muted", "aria-live": "polite" });
       this.list = new VirtualList(46, (job) => this.jobRow(job), { class: "job-list", label: "Jobs" });
-      this.listRoot = el("div", { class: "panel flush" }, el("div", { class: "tools" }, this.find, this.which, this.found), this.list.root);
+      this.none = emptyBox("No job is like that", "Another word or \"all jobs\" may find it.");
+      this.listRoot = el("div", { class: "panel flush" }, el("div", { class: "tools" }, this.find, this.which, this.found), this.list.root, this.none);
     }
     clear(this.body, this.listRoot);
     this.drawJobs();
@@ -287,6 +288,8 @@ class RunPage {
     const shown = this.jobs.filter((job) => groups[this.which.value](job) && (!wanted || job.job_id.toLowerCase().includes(wanted) || job.description.toLowerCase().includes(wanted)));
     this.found.textContent = shown.length === this.jobs.length ? plural(shown.length, "job") : shown.length.toLocaleString() + " of " + plural(this.jobs.length, "job");
     const rank = (job) => BAD.has(job.status) ? 0 : job.status === "RUNNING" || job.status === "RETRYING" ? 1 : 2;
+    this.none.hidden = shown.length > 0;
+    this.list.root.hidden = !shown.length;
     this.list.set(shown.sort((a, b) => rank(a) - rank(b) || a.position - b.position));
   }
 

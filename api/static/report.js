@@ -1,6 +1,6 @@
 // The page that stands by itself: a run's graph, timeline, failures and the ends of their output.
 
-import { clear, durationText, el, timeNode } from "./dom.js";
+import { clear, durationText, el, seconds, timeNode } from "./dom.js";
 import { criticalPath } from "./critical.js";
 import { GraphView } from "./graph.js";
 import { countsBar, statusIcon, statusPill, statusWord } from "./status.js";
@@ -32,7 +32,7 @@ function draw() {
     el("td", { class: "number" }, String(job.attempts)), el("td", {}, job.reason)));
   clear(document.getElementById("main"), el("div", { class: "page wide" },
     el("div", { class: "page-head" }, el("h1", {}, run.application + " ", el("span", { class: "muted" }, "#" + run.run_id)), statusPill(run.status)),
-    el("dl", { class: "run-facts" }, fact("took", durationText(run.duration)), fact("started", timeNode(run.started)), fact("ended", run.ended ? timeNode(run.ended) : ""), fact("by", run.user + " on " + run.host), fact("configuration", run.config)),
+    el("dl", { class: "run-facts" }, run.status === "RUNNING" ? fact("running for", durationText(seconds(known.written) - seconds(run.started))) : fact("took", durationText(run.duration)), fact("started", timeNode(run.started)), fact("ended", run.ended ? timeNode(run.ended) : ""), fact("by", run.user + " on " + run.host), fact("configuration", run.config)),
     run.reason && run.status !== "SUCCESS" ? el("p", { class: "run-reason s-" + run.status }, run.reason) : null, countsBar(run.counts),
     section("Graph", "flush", graph.root), failures.length ? section("What failed", "", failures.map(failure)) : null, section("Timeline", "flush", timeline.root),
     el("h2", { class: "section" }, "All jobs"), el("section", { class: "panel table-scroll", tabindex: "0", role: "region", "aria-label": "All jobs" }, el("table", {}, el("thead", {}, el("tr", {}, ["Status", "Job", "Took", "Tries", "Reason"].map((text) => el("th", { scope: "col", class: ["Took", "Tries"].includes(text) ? "number" : null }, text)))), el("tbody", {}, rows))),
