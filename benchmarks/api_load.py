@@ -3,9 +3,10 @@
     python3 benchmarks/api_load.py [--requests N] [--attempts N] [--only NAME,...]
 
 Each figure is measured on a server of its own, started as `executioner serve` in a home that is made for it, and is one
-line: requests (speed, and growth over very many), attempts (to get in), slow (sockets, with few descriptors left),
-bursts (the same, but they come back by the hundred), polling (what a run loses), runs (the first rows of a long
-history), page (the same in Chromium; needs Playwright).
+line: requests (speed, and growth over very many), attempts (to get in), checks (attempts that all come to the check of
+the token, without the limit on failures), slow (sockets, with few descriptors left), bursts (the same, but they come
+back by the hundred), polling (what a run loses), runs (the first rows of a long history), page (the same in Chromium;
+needs Playwright).
 """
 import argparse
 import contextlib
@@ -23,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "tests")]
@@ -38,7 +39,8 @@ CONNECTIONS = 8
 class Server:
     """``executioner serve`` in a home."""
 
-    def __init__(self, folder: str, open_files: Optional[int] = None) -> None:
+    def __init__(self, folder: str, open_files: Optional[int] = None,
+                 program: Sequence[str] = ("-m", "executioner")) -> None:
         from api.tokens import OPERATE, READ, TokenStore
         self.home = os.path.join(folder, "home")
         if not os.path.isdir(self.home):
@@ -50,7 +52,7 @@ class Server:
         environ = dict(os.environ, PYTHONPATH=ROOT)
         limited = ["sh", "-c", 'ulimit -n %d; exec "$@"' % open_files, "sh"] if open_files is not None else []
         self.process = subprocess.Popen(
-            limited + [sys.executable, "-m", "executioner", "--home", self.home, "serve", "--listen", "127.0.0.1:0"],
+            limited + [sys.executable, *program, "--home", self.home, "serve", "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE, env=environ, cwd=folder)
         assert self.process.stdout is not None
         found = re.match(br"http://127\.0\.0\.1:(\d+)/", self.process.stdout.readline())
@@ -78,10 +80,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(open_files: Optional[int] = None) -> Iterator[Server]:
+def server(open_files: Optional[int] = None, program: Sequence[str] = ("-m", "executioner")) -> Iterator[Server]:
     """A server with an empty home."""
     with tempfile.TemporaryDirectory() as folder:
-        started = Server(folder, open_files)
+        started = Server(folder, open_files, program)
         try:
             yield started
         finally:
@@ -216,6 +218,8 @@ def attempts(options: argparse.Namespace) -> str:
             return source.choice([
                 path, "/" + path, "/health/.." + path, "/static/.." + path, "/static/%2e%2e" + path, path + "/",
                 path + "%00", path + "?token=" + source.choice(secrets), path + "?access_token=" + secrets[0],
+                path.replace("/", "%2f"), "/health/%252e%252e" + path, "/health%2f..%2f" + path[1:],
+                path + ";/../health",
                 path.upper(), path + ";x", path.replace("/", "//"), path.replace("s", "%73"), path + "#/health",
                 "http://127.0.0.1" + path, path + "?", "/./" + path[1:], path + "/../health/.." + path, "\\" + path[1:],
                 path + "\t", path + "%20", "*", path + "/%2e"])
@@ -232,7 +236,9 @@ def attempts(options: argparse.Namespace) -> str:
                 "Authorization: Bearer %s\u00e9\r\n" % right, "Authorization: Bearer %s\r\n" % ("y" * 4000),
                 "Proxy-Authorization: Bearer %s\r\n" % right, "X-Forwarded-For: 127.0.0.1\r\n",
                 "X-Original-URL: /status\r\n", "X-HTTP-Method-Override: GET\r\n",
-                "Authorization : Bearer %s\r\n" % right,
+                "Authorization : Bearer %s\r\n" % right, "Host: localhost\r\n", "X-HTTP-Method: GET\r\n",
+                "Content-Length: 0\r\nContent-Length: 5\r\n", "Content-Length: +0\r\n",
+                "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n", "Transfer-Encoding : chunked\r\n",
                 " Authorization: Bearer %s\r\n" % right])
 
         def work(number: int) -> None:
@@ -259,6 +265,97 @@ def attempts(options: argparse.Namespace) -> str:
             time.sleep(0.1)
     return "%d attempts, %d got in%s; answers %s" % (
         sum(counts.values()), len(got_in), "".join(": " + told for told in got_in[:3]), sorted(counts.items()))
+
+
+#: ``executioner serve`` without the limit on failures; at its end it says how many requests came to the token's check.
+_ALL_ARE_CHECKED = """
+import atexit, itertools, sys
+import api.gate
+from executioner.bootstrap import main
+api.gate._FAILURES = 1 << 40
+numbers, identify = itertools.count(1), api.gate.Gate.identify
+checked = [0]
+def counted(self, request):
+    checked[0] = next(numbers)
+    return identify(self, request)
+api.gate.Gate.identify = counted
+atexit.register(lambda: print("checked %d" % checked[0], flush=True))
+sys.exit(main())
+"""
+ACTS = ("/api/v1/runs/1/cancel", "/api/v1/runs/1/resume", "/api/v1/runs/1/marks", "/api/v1/applications/a/runs",
+        "/api/v1/applications/a/jobs/j/hold", "/api/v1/applications/a/jobs/j/release")
+
+
+def checks(options: argparse.Namespace) -> str:
+    """Attempts that are well-formed requests, so that all of them come to the check of the token."""
+    from api.tokens import OPERATE, TokenStore
+    source = random.Random(options.seed)
+    counts: Dict[int, int] = {}
+    got_in: List[str] = []
+    lock = threading.Lock()
+    each = options.attempts // CONNECTIONS
+    with server(None, ("-c", _ALL_ARE_CHECKED)) as one:
+        store = TokenStore(os.path.join(one.home, "tokens.json"))
+        revoked = store.create("revoked", OPERATE, time.time())
+        honest = [Client(one.port).ask(path, one.reader)[1] for path in ("/status", "/api/v1/me")]
+        assert Client(one.port).ask("/api/v1/me", revoked)[0] == 200
+        store.revoke("revoked")
+        asked_before = 3
+
+        def attempt() -> Tuple[str, str, str, str]:
+            """Method, path, headers and body of one attempt."""
+            acts = source.random() < 0.4
+            path = source.choice(ACTS if acts else GUARDED)
+            right = source.choice([one.reader, one.operator])
+            wrong = ["", "Bearer", "Bearer ", "Bearer x", "Basic " + right, right, "Bearer " + right[:-1],
+                     "Bearer " + right + "x", "Bearer " + right[1:], "Bearer " + right[::-1],
+                     "Bearer " + right.swapcase(), "Bearer %s, Bearer %s" % (right, right), "Bearer " + revoked,
+                     "Bearer %s\u00e9" % right, "Bearer " + "y" * source.randrange(1, 4000), "Bearer\t" + right,
+                     "Bearer exr_" + "%064x" % source.getrandbits(256), "Bearer %s %s" % (right, right),
+                     "Bearer \"%s\"" % right, "Bearer=" + right, "bearer:" + right, "Token " + right,
+                     "Bearer %2565" + right, "Digest username=" + right]
+            value = source.choice(wrong + (["Bearer " + one.reader] * 6 if acts else []))
+            more = source.choice(["", "", "Cookie: token=%s\r\n" % right, "X-Token: %s\r\n" % right,
+                                  "Proxy-Authorization: Bearer %s\r\n" % right, "X-Forwarded-For: 127.0.0.1\r\n",
+                                  "X-Original-URL: /health\r\n", "X-Rewrite-URL: /health\r\n",
+                                  "X-HTTP-Method-Override: GET\r\n", "X-Forwarded-User: admin\r\n",
+                                  "X-Authorization: Bearer %s\r\n" % right])
+            if value != "Bearer " + one.reader:  # else it is a right one, of somebody who may only read
+                path = source.choice([
+                    path, path, path, path + "?token=" + right, path + "?access_token=" + right, "/" + path,
+                    "/health/.." + path, "/static/.." + path, "/static/%2e%2e" + path, "/health/%252e%252e" + path,
+                    path + "/", path + "%00", path + ";x", path + "?", "/./" + path[1:], path.replace("/", "//"),
+                    path.replace("s", "%73"), path + "/../health/.." + path, path + "%20", path + "/%2e",
+                    path.replace("/api", "/API") if path.startswith("/api") else path.upper(),
+                    "/" + path[1:].replace("/", "%2f"), "/" + path[1:].replace("/", "%252f"), path + "/..;/"])
+            headers = ("Authorization: %s\r\n" % value if value or source.random() < 0.5 else "") + more
+            body = "{}" if acts else ""
+            if acts:
+                headers += "Content-Type: application/json\r\nContent-Length: 2\r\n"
+            return "POST" if acts else source.choice(["GET", "GET", "HEAD"]), path, headers, body
+
+        def work(_: int) -> None:
+            client = Client(one.port)
+            for _ in range(each):
+                with lock:
+                    method, path, headers, body = attempt()
+                data = "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n%s" % (method, path, one.port, headers, body)
+                status, answer = client.send(data.encode("utf-8"), method == "HEAD")
+                with lock:
+                    counts[status] = counts.get(status, 0) + 1
+                    if status not in (401, 403, 404, 405) or answer and answer in honest:
+                        got_in.append("%s %s %r -> %d" % (method, path, headers, status))
+            client.close()
+
+        at_once(CONNECTIONS, work)
+        assert Client(one.port).ask("/api/v1/me", one.reader)[0] == 200
+        acted = os.path.exists(os.path.join(one.home, "history.db"))
+        one.process.terminate()
+        assert one.process.stdout is not None
+        checked = int(one.process.stdout.read().split()[1]) - asked_before - 1
+    return "%d attempts, %d came to the check of the token, %d got in%s%s; answers %s" % (
+        sum(counts.values()), checked, len(got_in), "".join(": " + told for told in got_in[:3]),
+        ", AND SOMETHING WAS DONE" if acted else "", sorted(counts.items()))
 
 
 SLOW_SOCKETS = 1000
@@ -454,7 +551,7 @@ def page(options: argparse.Namespace) -> str:
         address, statistics.median(times) * 1000, max(times) * 1000) for address, times in found.items()))
 
 
-FIGURES = (requests, attempts, slow, bursts, polling, runs, page)
+FIGURES = (requests, attempts, checks, slow, bursts, polling, runs, page)
 
 
 def main(argv: Optional[List[str]] = None) -> int:
