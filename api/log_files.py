@@ -6,9 +6,10 @@ secret while the job still writes; ``next`` says where the following one begins.
 import os
 import stat
 import time
-from typing import Callable, Iterator, List, NamedTuple, Tuple
+from typing import Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from api.errors import Refusal
+from jobs.hidden import HiddenParts
 from jobs.masking import MASK, Masker
 
 __all__ = ["LogPiece", "follow", "open_output", "read_piece"]
@@ -56,11 +57,13 @@ def open_output(folder: str, path: str) -> int:
     return descriptor
 
 
-def read_piece(descriptor: int, offset: int, limit: int, masker: Masker, is_over: bool) -> LogPiece:
+def read_piece(descriptor: int, offset: int, limit: int, masker: Masker, is_over: bool,
+               hidden: Optional[HiddenParts] = None) -> LogPiece:
     """A piece of at most ``limit`` bytes.
 
     :param offset: where it begins; negative = so many bytes before the end, from the next line on
     :param is_over: nothing more will be written
+    :param hidden: what the file's run has hidden in it
     """
     size = os.fstat(descriptor).st_size
     is_tail = offset < 0
@@ -68,7 +71,8 @@ def read_piece(descriptor: int, offset: int, limit: int, masker: Masker, is_over
     end = min(size, start + limit)
     around = masker.longest_bytes if masker else 0
     first = max(0, start - around)
-    data = os.pread(descriptor, min(size, end + around) - first, first)
+    pread = os.pread if hidden is None else hidden.pread
+    data = pread(descriptor, min(size, end + around) - first, first)
     if is_tail and start > 0:
         start = _line_start(data, start - first, end - first) + first
     before, middle = data[:start - first], data[start - first:end - first]
@@ -87,13 +91,13 @@ def read_piece(descriptor: int, offset: int, limit: int, masker: Masker, is_over
 
 
 def follow(descriptor: int, offset: int, masker: Masker, is_over: Callable[[], bool], admitted: Callable[[], bool],
-           wait: Callable[[float], bool]) -> Iterator[Tuple[LogPiece, bool]]:
+           wait: Callable[[float], bool], hidden: Optional[HiddenParts] = None) -> Iterator[Tuple[LogPiece, bool]]:
     """Pieces as they are written, each with whether it is the last; one without text now and then."""
     quiet_since = time.monotonic()
     try:
         while admitted():
             over = is_over()  # asked before the file is read: what was written until then is seen
-            piece = read_piece(descriptor, offset, _PIECE, masker, over)
+            piece = read_piece(descriptor, offset, _PIECE, masker, over, hidden)
             is_last = over and piece.next >= piece.size
             if piece.text or piece.next > piece.start or is_last or time.monotonic() - quiet_since >= _HEARTBEAT_S:
                 yield piece, is_last

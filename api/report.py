@@ -16,6 +16,7 @@ from api.views import static_bytes
 from api.errors import Refusal
 from db.history import History
 from jobs.group_ids import about
+from jobs.hidden import HiddenParts
 from jobs.masking import Masker
 from jobs.models import FAILURE_STATUSES
 from jobs.records import AttemptRecord, JobRecord, RunRecord
@@ -71,7 +72,7 @@ def _tail(run: RunRecord, path: str, masker: Masker) -> str:
     except Refusal:
         return ""
     try:
-        return read_piece(descriptor, -TAIL_BYTES, TAIL_BYTES, masker, True).text
+        return read_piece(descriptor, -TAIL_BYTES, TAIL_BYTES, masker, True, HiddenParts(path)).text
     finally:
         os.close(descriptor)
 

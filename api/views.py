@@ -19,6 +19,7 @@ from api.truths import attempts_of, counts_of, jobs_of, true_runs
 from db.history import History
 from db.truth import true_jobs
 from jobs.group_ids import about
+from jobs.hidden import HiddenParts
 from jobs.models import FINAL_STATUSES, RunStatus
 from jobs.records import AttemptRecord, JobRecord, RunRecord
 from jobs.shapes import job_fields, run_fields
@@ -396,10 +397,10 @@ def output(service: Service, call: Call) -> Response:
     descriptor = open_output(found.log_dir, path)
     masker = service.secrets.masker([found.config_path])
     if call.flag("follow"):
-        return _followed(service, call, attempt, descriptor)
+        return _followed(service, call, attempt, descriptor, HiddenParts(path))
     try:
         piece = read_piece(descriptor, call.number("offset"), call.number("limit"), masker,
-                           attempt.status in FINAL_STATUSES)
+                           attempt.status in FINAL_STATUSES, HiddenParts(path))
     finally:
         os.close(descriptor)
     return Response(200, piece.text.encode("utf-8"), "text/plain; charset=utf-8", {
@@ -414,7 +415,8 @@ def _attempt_of(history: History, found: RunRecord, call: Call) -> AttemptRecord
     raise Refusal("not_found", "run %d has no such attempt" % found.run_id)
 
 
-def _followed(service: Service, call: Call, attempt: AttemptRecord, descriptor: int) -> Response:
+def _followed(service: Service, call: Call, attempt: AttemptRecord, descriptor: int,
+              hidden: HiddenParts) -> Response:
     last = call.request.headers.get("last-event-id", "")
     offset = int(last) if last.isdigit() and len(last) < 18 else call.number("offset")
 
@@ -428,7 +430,8 @@ def _followed(service: Service, call: Call, attempt: AttemptRecord, descriptor: 
 
     def stream(wait: Wait) -> Iterator[bytes]:
         yield b"retry: 2000\n\n"
-        for piece, is_last in follow(descriptor, offset, masker, is_over, call.still_admitted, wait):
+        for piece, is_last in follow(descriptor, offset, masker, is_over, call.still_admitted, wait,
+                                     hidden):
             if piece.text or piece.next > piece.start:
                 yield event_bytes("output", {"start": piece.start, "next": piece.next, "text": piece.text},
                                   str(piece.next))

@@ -25,7 +25,7 @@ class Task:
 
     __slots__ = ("application", "home", "home_source", "database", "working_dir", "allow_shell", "command", "secrets",
                  "rules", "server", "retention", "runbooks", "watched", "notify", "copy", "prune",
-                 "metrics", "metrics_textfile", "status_page")
+                 "metrics", "metrics_textfile", "status_page", "hide_in")
 
     def __init__(self, pipeline: Pipeline, home: str, home_source: str, database: str, command: str) -> None:
         self.application = pipeline.application
@@ -51,6 +51,8 @@ class Task:
         self.metrics_textfile = pipeline.metrics_textfile
         self.status_page = pipeline.status_page
         self.prune = False
+        #: The folder whose output is to be looked through for secrets; "" = none.
+        self.hide_in = ""
 
     def to_json(self) -> bytes:
         """The task as it goes through the pipe: one line."""
@@ -227,8 +229,8 @@ def after_run(history: History, run_id: int, pipeline: Pipeline, task: Task, now
             task.runbooks = runbooks_of(pipeline.jobs, history, run_id)
     except StorageError as error:
         report("what follows run %d is left to the next command: %s" % (run_id, error.message))
-        return
-    if task.notify or task.copy or task.prune:
+        task.notify = task.copy = task.prune = False
+    if task.notify or task.copy or task.prune or task.hide_in:
         pipe = start(task, run_id, "", report)
         if pipe is not None:
             os.close(pipe)

@@ -9,6 +9,7 @@ from typing import Optional
 
 from executioner.console import Output
 from jobs.exceptions import StorageError
+from jobs.hidden import HiddenParts
 from jobs.masking import Masker
 from jobs.private_files import open_regular
 
@@ -33,6 +34,7 @@ class OutputFile:
         self._safe = out.is_terminal and not raw
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace" if self._safe else "surrogateescape")
         self._masker = masker.stream()
+        self._hidden = HiddenParts(path)
         #: Whether what was written last did not end with a newline.
         self.is_open_line = False
         try:
@@ -52,7 +54,7 @@ class OutputFile:
         """
         wrote = False
         while True:
-            data = os.pread(self._descriptor, _PIECE, self._offset)
+            data = self._hidden.pread(self._descriptor, _PIECE, self._offset)
             if not data:
                 return wrote
             self._offset += len(data)

@@ -67,7 +67,8 @@ class Runner:
                  tell: Callable[[str], None] = lambda line: None, allow_network_fs: bool = False) -> None:
         self.home = home
         self.pipeline = pipeline
-        self.masker = Masker(pipeline.secret_values)
+        self._secrets: Sequence[str] = pipeline.secret_values
+        self.masker = Masker(self._secrets)
         #: 0 until the run has its number.
         self.run_id = 0
         self._prepare = prepare
@@ -146,7 +147,8 @@ class Runner:
         if isinstance(prepared, RunOutcome):
             return prepared
         if prepared.pipeline is not self.pipeline:
-            self.masker = Masker(set(self.pipeline.secret_values).union(prepared.pipeline.secret_values))
+            self._secrets = sorted(set(self.pipeline.secret_values).union(prepared.pipeline.secret_values))
+            self.masker = Masker(self._secrets)
             self._log.close()
             self._log = self._make_log()
             self.pipeline = prepared.pipeline
@@ -330,7 +332,21 @@ class Runner:
             for problem in collector.finish(self.history, __version__, self.pipeline.metrics_textfile):
                 self._complain("metrics: " + problem)
         from executioner.aftermath import after_run
-        after_run(self.history, run.run_id, self.pipeline, self._task(), self._clock.wall(), self._complain)
+        task = self._task()
+        if self.masker:
+            task.secrets, task.hide_in = self._secrets, self._hide_secrets(run.output_dir)
+        after_run(self.history, run.run_id, self.pipeline, task, self._clock.wall(), self._complain)
+
+    def _hide_secrets(self, folder: str) -> str:
+        """Leave word of where secrets stand in the output; the folder where that is more than the command waits for."""
+        from jobs.hidden import INLINE_BYTES, leave_hidden, output_bytes
+        try:
+            if output_bytes(folder) > INLINE_BYTES:
+                return folder
+            leave_hidden(folder, self.masker)
+        except (OSError, StorageError) as error:
+            self._complain("output: %s" % (error.message if isinstance(error, StorageError) else error.strerror))
+        return ""
 
     def _give_up(self, run: RunContext, error: Exception, collector: "Optional[MetricsCollector]") -> None:
         """Leave word of why the run ends before its time, and close it where the history takes that."""

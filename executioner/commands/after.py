@@ -65,8 +65,11 @@ def execute(arguments: Arguments, console: Console) -> int:
                 _keep_page(history, run_id, task, log)
             elif arguments.flag("watch"):
                 _watch(history, run_id, task, home, log)
-            elif task.notify:
-                _notify(history, run_id, task, home, log)
+            else:
+                if task.hide_in:
+                    _hide(run_id, task, log)
+                if task.notify:
+                    _notify(history, run_id, task, home, log)
             if task.copy:
                 _copy(history, run_id, task, home, log)
             if task.prune:
@@ -89,6 +92,17 @@ def _notify(history: "History", run_id: int, task: "Task", home: Home, log: "Log
     decide_all(history, task.application, task.rules, task.command, task.secrets, task.runbooks, time.time())
     deliver_waiting(history, task.application, task.rules, task.server, home, task.allow_shell,
                     lambda delivery: _log_delivery(log, delivery))
+
+
+def _hide(run_id: int, task: "Task", log: "LogWriter") -> None:
+    """Leave word of where secrets stand in the run's output; where that fails, what else is to be done goes on."""
+    from executioner_logging.record import record_of_error
+    from jobs.hidden import leave_hidden
+    from jobs.masking import Masker
+    try:
+        leave_hidden(task.hide_in, Masker(task.secrets))
+    except StorageError as error:
+        log.write([record_of_error(error, time.time(), "aftermath_failed", run_id, task.application)])
 
 
 def _copy(history: "History", run_id: int, task: "Task", home: Home, log: "LogWriter") -> None:

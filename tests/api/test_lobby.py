@@ -97,9 +97,14 @@ def test_who_only_keeps_connections_makes_place(small: ApiCase) -> None:
         one.sendall(HEAD + b"\r\n")
         assert read_reply(one).status == 200
     assert small.get("/health").status == 200
-    assert read_all(kept[0]) == b""
-    kept[7].sendall(HEAD + b"\r\n")
-    assert read_reply(kept[7]).status == 200
+    answered = 0
+    for one in kept:
+        try:
+            one.sendall(HEAD + b"\r\n")
+            answered += read_reply(one).status == 200
+        except (AssertionError, OSError):
+            continue  # it was the one
+    assert (answered, small.server.connections.evicted) == (7, 1)
     close(kept)
 
 
@@ -118,7 +123,7 @@ def test_a_head_may_come_in_pieces(small: ApiCase) -> None:
 def test_who_leaves_is_forgotten(small: ApiCase) -> None:
     for says in (b"", b"G"):
         close(crowd(small, says, 5))
-    wait_for(lambda: not len(small.server.connections))
+        wait_for(lambda: not len(small.server.connections))
     assert small.server.threads_given == 0
 
 
