@@ -155,9 +155,6 @@ def check_limits(jobs: Sequence[Mapping[str, object]], defaults: Mapping[str, ob
                 continue  # said once, of the defaults
             for problem in told[key]:
                 report.error(path, "E161", problem)
-        if effective(job, defaults, "run_as") and effective(job, defaults, "outputs"):
-            report.error(("jobs", index), "E162", "outputs cannot be told by a job with run_as: the file for them is "
-                         "in a folder that only the runner's user may enter")
 
 
 def _limit_problems(value: object) -> List[str]:

@@ -62,7 +62,6 @@ CODES: Dict[str, str] = {
     "E157": "the configuration that a job is to run cannot be run",
     "E160": "the plugin cannot be used: no file, no Python, or it has no such check",
     "E161": "a limit is above what this user may have, or it may not become the user of run_as",
-    "E162": "a job that runs as another user cannot tell outputs",
     "E170": "an env_file cannot be read, or has a line that is not understood",
     "E171": "the security policy refuses the command",
     "W101": "the program was not found",

@@ -6,8 +6,8 @@ from jobs.exceptions import InternalError
 from jobs.models import Pipeline
 from jobs.times import utc_text
 
-__all__ = ["RunContext", "attempt_token", "attempt_variables", "position_and_attempt", "run_environment",
-           "run_variables"]
+__all__ = ["OUTPUT_VARIABLE", "RunContext", "attempt_token", "attempt_variables", "position_and_attempt",
+           "run_environment", "run_variables"]
 
 
 @dataclass(eq=False, repr=False)
@@ -53,6 +53,10 @@ def run_variables(run_id: int, application: str, output_dir: str, started_at: fl
             "EXECUTIONER_LOG_DIR": output_dir, "EXECUTIONER_RUN_STARTED": utc_text(started_at)}
 
 
+#: Names the file in which a job tells others.
+OUTPUT_VARIABLE = "EXECUTIONER_OUTPUT"
+
+
 def attempt_variables(job_id: str, attempt: int, outputs_path: str) -> Dict[str, str]:
     """What we tell an attempt in variables."""
-    return {"EXECUTIONER_JOB_ID": job_id, "EXECUTIONER_ATTEMPT": str(attempt), "EXECUTIONER_OUTPUT": outputs_path}
+    return {"EXECUTIONER_JOB_ID": job_id, "EXECUTIONER_ATTEMPT": str(attempt), OUTPUT_VARIABLE: outputs_path}

@@ -24,7 +24,7 @@ Place = Tuple[Any, ...]
 
 #: What only values together, what stands behind a variable, or the machine can show; a schema cannot say it.
 BEYOND_SHAPE = ("E113", "E114", "E12", "E13", "E140", "E142", "E148", "E149", "E150", "E153", "E155", "E156", "E157",
-                "E160", "E161", "E162", "E170", "E171")
+                "E160", "E161", "E170", "E171")
 #: The same, of codes that are about shape else: sums, and lengths in bytes.
 BEYOND_MESSAGES = ("must be at most 10 years, got \"", " bytes, got ", " bytes in all, got ", " are allowed",
                    "is nested too deeply", "\\u0000", "must be a regular expression, got")

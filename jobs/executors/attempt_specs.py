@@ -11,6 +11,7 @@ from jobs.keeper import verdict
 from jobs.keeper.nursery import AttemptSpec
 from jobs.models import Job, Limits
 from jobs.ports import AttemptStart
+from jobs.run_context import OUTPUT_VARIABLE
 
 if TYPE_CHECKING:
     from jobs.keeper.bounds import Asked
@@ -76,7 +77,7 @@ class SpecMaker:
             start.stderr_name, start.timeout_s, start.timeout_reason,
             "%s after %s" % (start.timeout_reason.replace("_", " "), verdict.limit_text(start.timeout_s)),
             job.stop_signal, job.stop_grace_s, tuple(job.success_exit_codes), start.decides_alone,
-            job.output_limit_bytes, job.leave_running, _bounds(job, folder))
+            job.output_limit_bytes, job.leave_running, _bounds(job, folder, start.environment.get(OUTPUT_VARIABLE, "")))
 
     def _words(self, command: Union[str, Tuple[str, ...]], path: str) -> Tuple[Sequence[str], bool]:
         """The argument vector of a command, and whether a shell runs it."""
@@ -94,7 +95,7 @@ class SpecMaker:
         return known
 
 
-def _bounds(job: Job, folder: bytes) -> "Optional[Asked]":
+def _bounds(job: Job, folder: bytes, outputs_path: str) -> "Optional[Asked]":
     """What the attempt may not pass, as it travels; None for most."""
     if job.limits is None and job.umask is None and job.run_as is None:
         return None
@@ -102,7 +103,9 @@ def _bounds(job: Job, folder: bytes) -> "Optional[Asked]":
     asked = (("cpu_seconds", limits.cpu_seconds), ("memory", limits.memory_bytes), ("open_files", limits.open_files),
              ("file_size", limits.file_size_bytes), ("processes", limits.processes))
     owner = None if job.run_as is None else (job.run_as.uid, job.run_as.gid, job.run_as.groups)
-    return {name: value for name, value in asked if value is not None}, limits.nice, job.umask, owner, folder
+    # Another user can neither enter the folder of the run nor make a file there: it is given one that is open.
+    outputs = os.path.basename(outputs_path) if job.outputs and owner is not None else ""
+    return {name: value for name, value in asked if value is not None}, limits.nice, job.umask, owner, folder, outputs
 
 
 def _variable(name: str) -> bytes:

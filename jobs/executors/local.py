@@ -376,11 +376,13 @@ class LocalExecutor:
         again = [one.spec for one in queued if one.spec.token in self._open]
         for spec in again:
             # The keeper may have died between the making of the files and the start.
-            for name in (spec.stdout_name, spec.stderr_name):
+            for name in (spec.stdout_name, spec.stderr_name, spec.outputs_name):
                 self._remove_empty(name)
         self._send_specs(again)
 
     def _remove_empty(self, name: str) -> None:
+        if not name:
+            return
         try:
             found = os.stat(name, dir_fd=self._output_fd, follow_symlinks=False)
             if stat.S_ISREG(found.st_mode) and found.st_size == 0:

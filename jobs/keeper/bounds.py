@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional, Sequence, Tuple
     from jobs.keeper.processes import ProcessStat
     from jobs.keeper.spawn import Environment
-    # Limits by the names of the configuration, niceness to add, umask, (uid, gid, groups), folder. All but the first
-    # may be None. Plain values: they travel from the runner.
-    Asked = Tuple[Dict[str, int], Optional[int], Optional[int], Optional[Tuple[int, int, Tuple[int, ...]]], bytes]
+    # Limits by the names of the configuration, niceness to add, umask, (uid, gid, groups), folder, name of the file
+    # in which it tells others ("" = it can make that for itself). The second to fourth may be None. Plain values: they
+    # travel from the runner.
+    Asked = Tuple[Dict[str, int], Optional[int], Optional[int], Optional[Tuple[int, int, Tuple[int, ...]]], bytes, str]
 
 __all__ = ["Bounds", "KERNEL_LIMITS", "memory_of"]
 
@@ -41,10 +42,14 @@ class Bounds:
     :param distant: a folder that the child has to enter for itself, since it may not answer; None where there is none
     """
 
-    __slots__ = ("_limits", "_nice", "_umask", "_owner", "_folder", "_told_fd", "distant", "memory_bytes")
+    __slots__ = ("_limits", "_nice", "_umask", "_owner", "_folder", "_told_fd", "distant", "memory_bytes",
+                 "outputs_name", "outputs_fd")
 
     def __init__(self, asked: "Optional[Asked]", distant: "Optional[bytes]" = None) -> None:
-        limits, self._nice, self._umask, self._owner, self._folder = asked or ({}, None, None, None, distant or b"")
+        limits, self._nice, self._umask, self._owner, self._folder, self.outputs_name = asked or (
+            {}, None, None, None, distant or b"", "")
+        #: That file, open for the attempt; -1 where there is none.
+        self.outputs_fd = -1
         self.distant = distant
         self._told_fd = -1
         self._limits = limits
@@ -86,6 +91,18 @@ class Bounds:
             os.waitpid(pid, 0)
             raise
         return pid
+
+    def give_outputs(self, descriptor: int) -> bytes:
+        """The file in which the attempt tells others is open: it becomes the owner's; the path by which he opens it.
+
+        It lies where only we can enter, so nobody can put a link or another file in its place.
+
+        :raises OSError: where it cannot be given away
+        """
+        self.outputs_fd = descriptor
+        if self._owner is not None:
+            os.fchown(descriptor, self._owner[0], self._owner[1])
+        return (b"/proc/self/fd/%d" if os.path.isdir("/proc/self/fd") else b"/dev/fd/%d") % descriptor
 
     def check(self) -> None:
         """Hear whether the child has become its program; once that is so, or it has ended.
@@ -142,6 +159,8 @@ class Bounds:
                 what = "stream %d" % target
                 if source != target:
                     os.dup2(source, target)
+            if self.outputs_fd >= 0:
+                os.set_inheritable(self.outputs_fd, True)
             for name, number, values in limits:
                 what = "limits.%s %d" % (name, values[0])
                 setrlimit(number, values)

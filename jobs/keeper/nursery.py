@@ -101,6 +101,11 @@ class AttemptSpec:
         #: Limits, niceness, umask and owner; None where it asks for nothing of the kind.
         self.bounds = bounds
 
+    @property
+    def outputs_name(self) -> str:
+        """The file that is made for it to tell others in; "" where it makes that for itself."""
+        return "" if self.bounds is None else self.bounds[5]
+
     def as_tuple(self) -> "Tuple[object, ...]":
         """The fields in the order of the constructor."""
         return tuple(getattr(self, name) for name in _SPEC_FIELDS)
@@ -250,7 +255,7 @@ class Nursery:
             if is_distant or spec.bounds is not None:
                 bounds = Bounds(spec.bounds, spec.folder if is_distant else None)
             self._enter_folder(b"/" if is_distant else spec.folder)
-            streams = self._open_streams(spec)
+            streams = self._open_streams(spec, bounds)
             try:
                 self._note_start(spec, started_at, started_mono)
                 pid, pid_start = self._spawn(spec, streams, bounds)
@@ -380,7 +385,8 @@ class Nursery:
         except ValueError:
             raise Refused(None, "working folder %r: not a path" % shown(folder))
 
-    def _open_streams(self, spec: AttemptSpec) -> "List[int]":
+    def _open_streams(self, spec: AttemptSpec, bounds: "Optional[Bounds]") -> "List[int]":
+        """What becomes 0, 1 and 2, and the file in which it tells others where it cannot make that for itself."""
         streams: "List[int]" = []
         made: "List[str]" = []
         act = ""
@@ -395,6 +401,12 @@ class Nursery:
             else:
                 act = "output file %s" % spec.stderr_name
                 streams.append(self._create(spec.stderr_name, os.O_WRONLY | os.O_APPEND))
+                made.append(spec.stderr_name)
+            if bounds is not None and bounds.outputs_name:
+                act = "file of outputs %s" % bounds.outputs_name
+                streams.append(self._create(bounds.outputs_name, os.O_RDWR))
+                made.append(bounds.outputs_name)
+                spec.environment[b"EXECUTIONER_OUTPUT"] = bounds.give_outputs(streams[3])
             return streams
         except (OSError, ValueError) as error:
             for fd in streams:
@@ -439,6 +451,8 @@ class Nursery:
         self._unlink(spec.stdout_name)
         if spec.stderr_name != spec.stdout_name:
             self._unlink(spec.stderr_name)
+        if spec.outputs_name:
+            self._unlink(spec.outputs_name)
 
     def _unlink(self, name: str) -> None:
         try:
@@ -463,7 +477,7 @@ class Nursery:
         if bounds is None:
             pid = self._spawner.start(spec.argv, environment, streams, self._allow_shell)
         else:
-            pid = self._spawner.start(spec.argv, environment, streams, self._allow_shell, bounds.spawn,
+            pid = self._spawner.start(spec.argv, environment, streams[:3], self._allow_shell, bounds.spawn,
                                       bounds.distant or b"")
         after = processes.boot_time_s()
         return pid, self._start_of(pid, int(before * self._ticks_a_second), int(after * self._ticks_a_second))

@@ -162,3 +162,13 @@ def test_problems_are_those_of_the_inner_file(case: Case) -> None:
     found = case.run("validate", "config.json", "--json").expect(2).json()
     assert [(one["file"], one["line"], one["code"]) for one in found] == [("in/i.json", 1, "E104")]
     assert not os.path.exists(case.home)
+
+
+def test_defaults_of_the_outer_file_reach_the_inner_jobs_as_variables_of_the_outer_job(case: Case) -> None:
+    """With the outer file's values in place of ``${...}``; nothing else of them does."""
+    case.config({"jobs": [{"id": "j", "command": "echo A=$A p=${EXECUTIONER_PARAM_p}; sleep 0.6"}]}, "inner.json")
+    case.config({"application_name": "app", "env_variables": {"B": "bee"}, "parameters": {"p": {"default": "par"}},
+                 "defaults": {"env_variables": {"A": "${B}-${params.p}"}, "timeout": 0.5},
+                 "jobs": [{"id": "in", "config": "inner.json"}]})
+    case.run("run", "config.json").expect(0)
+    assert b"A=bee-par p=par" in case.run("logs", "last", "in/j").raw_out

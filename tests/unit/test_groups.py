@@ -101,6 +101,26 @@ def test_a_failure_of_any_is_a_failure_of_the_group():
         assert play.ready() == ([] if expected else ["alarm"])
 
 
+@pytest.mark.parametrize("when", ["success", "failure", "done", "skipped"])
+@pytest.mark.parametrize("end", ["ok", "fail", "timeout", "lost", "blocked", "skipped", "cancelled"])
+@pytest.mark.parametrize("name", ["one", "one[x]", "one/x"])
+def test_a_group_of_one_means_what_a_plain_job_means(name, end, when):
+    """However it ends: a failure that is asked for is not met by what was only BLOCKED."""
+    given = {"blocked": "BLOCKED", "skipped": "SKIPPED", "cancelled": "CANCELLED"}
+    finals = []
+    for one in ("one", name):
+        play = Play(job(one), job("after", "one:" + when), continue_on_error=True,
+                    given={0: Given(given[end], "so it is")} if end in given else None)
+        ready = play.ready()
+        if end not in given:
+            play.end(one, end)
+            ready = play.ready()
+        finals.append((ready, play.finals.get("after")))
+    assert finals[0] == finals[1]
+    if (end, when) == ("blocked", "failure"):
+        assert finals[0] == ([], "SKIPPED")
+
+
 def test_join_counts_a_group_once():
     play = Play(job("a[1]"), job("a[2]"), job("b"), job("c", "a", "b", join=1), job("d", "a", "b", join=2))
     play.ready()
