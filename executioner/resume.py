@@ -84,9 +84,13 @@ def plan_lines(history: History, prepared: Prepared, current: Pipeline, differen
         sum(1 for one in prepared.given.values() if one.status == JobStatus.SUCCESS), len(out))]
     parent = history.run(parent_id, with_jobs=False)
     before = {job.job_id: job for job in true_jobs(history, parent)} if parent is not None else {}
+    held = {job_id: event for group, event in history.holds(current.application).items()
+            for job_id in named(group, ids)}
     for job_id in runs:
-        old = before.get(job_id)
-        lines.append("  run   %s  (%s)" % (job_id, "%s: %s" % (old.status, old.reason) if old is not None else "new"))
+        old, hold = before.get(job_id), held.get(job_id)
+        lines.append("  run   %s  (%s%s)" % (
+            job_id, "%s: %s" % (old.status, old.reason) if old is not None else "new",
+            "; held by %s: it waits for executioner release" % hold.who if hold is not None else ""))
     for position in sorted(set(prepared.given).union(out)):
         verb, reason = ("out ", out[position]) if position in out else ("keep", prepared.given[position].reason)
         lines.append("  %s  %s  (%s)" % (verb, ids[position], reason))
@@ -160,7 +164,7 @@ def _decided(old: JobRecord, parent: RunRecord, reruns_lost: bool, failed_only: 
         return Given(JobStatus.SKIPPED, old.reason, counts_as_met=old.reason == NOT_SELECTED)
     if old.status == JobStatus.LOST and not reruns_lost:
         return Given(JobStatus.LOST, old.reason if old.reason.startswith(_NOBODY_KNOWS) else
-                     "%s%d; decide with `executioner mark-success %d %s` or `--rerun-lost %s`" % (
+                     "%s%d; decide with `executioner mark-success %d %s --because WHY` or `--rerun-lost %s`" % (
                          _NOBODY_KNOWS, parent.run_id, parent.run_id, in_shell(old.job_id), in_shell(old.job_id)))
     if failed_only and old.status not in FAILURE_STATUSES:
         return Given(JobStatus.SKIPPED, LEFT_OUT, counts_as_met=True)

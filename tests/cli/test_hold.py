@@ -81,6 +81,15 @@ def test_a_resume_of_a_held_job_is_blocked_again(case: Case) -> None:
     assert statuses(case) == {"first": "SUCCESS", "load": "BLOCKED", "mail": "BLOCKED"} and ran(case) == []
 
 
+def test_the_plan_of_a_resume_says_who_holds_a_job(case: Case) -> None:
+    case.jobs({"id": "a", "command": "test -e go"}, {"id": "b", "command": "true", "for_each": ["x"], "dependencies": ["a"]})
+    case.run("run", "config.json").expect(1)
+    case.run("hold", "app", "b", "--because", "the disk").expect(0)
+    told = case.file("go", "").run("run", "config.json", "--resume", "last").expect(1).err
+    assert "  run   b[x]  (BLOCKED: needs a, which ended FAILED; held by " in told and "it waits for executioner release)" in told
+    assert "; held by" not in told.split("  run   a  ")[1].split("\n")[0]
+
+
 def test_a_hold_is_of_one_application(case: Case) -> None:
     known(case).run("hold", "app", "load").expect(0)
     case.config({"application_name": "two", "jobs": [{"id": "load", "command": "echo two >> ran"}]}, "two.json")

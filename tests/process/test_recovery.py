@@ -253,7 +253,7 @@ def test_both_killed_is_lost_and_survivors_are_ended(case: Case) -> None:
     assert is_alive(leader) and content(case) == before, "a reader must not act"
     text = case.run("run", "config.json", "--resume", "last").expect(1, out="").err
     assert not is_alive(leader), "a survivor of the dead run is there beside the resume"
-    assert "nobody knows how it ended in run 1; decide with `executioner mark-success 1 long` or `--rerun-lost long`" in text
+    assert "nobody knows how it ended in run 1; decide with `executioner mark-success 1 long --because WHY` or `--rerun-lost long`" in text
     assert lines(case, "begun") == ["long"] and lines(case, "ran") == ["first"], "what is LOST was run again unasked"
     assert statuses(case, 2) == {"first": "SUCCESS", "long": "LOST", "last": "BLOCKED"}
 
@@ -293,7 +293,7 @@ def test_a_mark_counts_for_every_later_resume_until_the_job_is_tried_again(case:
     assert "resume of run 1 (app): 0 to run, 1 kept, 2 left out\n" in text
     assert "  out   last  (needs long, which ended LOST)\n" in text
     # As the message of the second run says: the mark is on the first one.
-    assert "`executioner mark-success 1 long`" in case.run("show", "2").expect(0).out
+    assert "`executioner mark-success 1 long --because WHY`" in case.run("show", "2").expect(0).out
     case.run("mark-success", "1", "long", "--because", "its table is complete").expect(0)
     case.run("run", "config.json", "--resume", "2").expect(0)
     assert lines(case, "begun") == ["long"] and lines(case, "ran") == ["first", "last"]
