@@ -7,7 +7,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from jobs.exceptions import ConfigurationError
 
-__all__ = ["Arguments", "CommandSpec", "DATABASE", "GLOBAL_OPTIONS", "Option", "did_you_mean", "parse_command",
+__all__ = ["Arguments", "CommandSpec", "DATABASE", "GLOBAL_OPTIONS", "JSON", "Option", "did_you_mean", "parse_command",
            "split_global", "usage_error"]
 
 
@@ -106,6 +106,9 @@ def _split(value: str) -> List[str]:
 
 #: Of commands that read a history: for runs whose file names its own.
 DATABASE = Option("--database", "the history of a configuration that names its own database path", "FILE")
+
+#: Of commands that say in one document what they did.
+JSON = Option("--json", "one JSON document on standard output")
 
 GLOBAL_OPTIONS = (
     Option("--home", "where history, logs and locks are (also EXECUTIONER_HOME)", "DIR"),

@@ -453,6 +453,8 @@ class JobResult:
     def __post_init__(self) -> None:
         _require(bool(self.job_id), "a result without job id")
         _require(self.status in FINAL_STATUSES or self.status in LIVE_STATUSES, "result status %r", self.status)
+        _require(self.duration is None or self.duration >= 0, "result duration %r", self.duration)
+        _require(self.attempts >= 0, "result attempts %r", self.attempts)
 
     def is_success(self) -> bool:
         """The status decides, since ``success_exit_codes`` decided it."""

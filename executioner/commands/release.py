@@ -1,13 +1,13 @@
 """``release``: let a held job start again."""
 from executioner.acting import BECAUSE, Actor
 from executioner.console import Console
-from executioner.options import DATABASE, Arguments, CommandSpec
+from executioner.options import DATABASE, JSON, Arguments, CommandSpec
 from jobs.exceptions import EXIT_OK
 
 __all__ = ["SPEC", "execute"]
 
 SPEC = CommandSpec(
-    "APP JOB...", 2, None, (BECAUSE, DATABASE),
+    "APP JOB...", 2, None, (BECAUSE, DATABASE, JSON),
     "Releases jobs that `executioner hold` holds.",
     (("executioner release nightly load", "it may start again"),))
 
@@ -21,5 +21,9 @@ def execute(arguments: Arguments, console: Console) -> int:
         require_held(actor.history, application, job_ids)  # all of them, or none is released
         for job_id in job_ids:
             release(actor.history, application, job_id, actor.who, actor.why)
-            console.out.line("%s of %s is released" % (job_id, application))
+            if not arguments.flag("json"):
+                console.out.line("%s of %s is released" % (job_id, application))
+        if arguments.flag("json"):
+            from executioner.render import json_text
+            console.out.line(json_text({"application": application, "jobs": job_ids, "held": False, "why": actor.why}))
     return EXIT_OK

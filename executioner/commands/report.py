@@ -1,6 +1,6 @@
 """``report``: a run as one self-contained page, to attach to a ticket."""
 from executioner.console import Console
-from executioner.options import DATABASE, Arguments, CommandSpec, Option, usage_error
+from executioner.options import DATABASE, JSON, Arguments, CommandSpec, Option, usage_error
 from executioner.past import wanted_run
 from jobs.exceptions import EXIT_OK, InternalError
 
@@ -9,7 +9,7 @@ __all__ = ["SPEC", "execute"]
 SPEC = CommandSpec(
     "RUN", 1, 1,
     (Option("-o --output", "where the page goes; it can be read by all who can read there (mode 0644)", "FILE.html"),
-     DATABASE),
+     DATABASE, JSON),
     "Writes a run as one HTML file that needs no other: its graph, its timeline, what failed and the end of its\n"
     "output. RUN as for show. Values of secret variables are shown as ***.",
     (("executioner report last -o run.html", "the last run"),
@@ -38,4 +38,7 @@ def execute(arguments: Arguments, console: Console) -> int:
         masker = Secrets(console.environ).masker([run.config_path])
         page = report_page(history, run, masker, SystemClock().wall())
     write_atomically(os.path.abspath(target), page, _MODE)
+    if arguments.flag("json"):
+        from executioner.render import json_text
+        console.out.line(json_text({"run_id": run_id, "path": os.path.abspath(target)}))
     return EXIT_OK

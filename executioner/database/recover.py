@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING, Callable, List
 
 from executioner.console import Console
 from executioner.database.place import existing_home
-from executioner.options import Arguments, CommandSpec, Option
+from executioner.options import JSON, Arguments, CommandSpec, Option
 from jobs.exceptions import EXIT_OK, EXIT_SIGNAL, DatabaseError
 
 if TYPE_CHECKING:
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["SPEC", "execute"]
 
 SPEC = CommandSpec(
-    "", 0, 0, (Option("--rebuild", "where the history is damaged or gone: build a new one from what is left"),),
+    "", 0, 0, (Option("--rebuild", "where the history is damaged or gone: build a new one from what is left"),
+               JSON),
     "Closes every run whose runner died: waits for its jobs that still run, imports what its keeper recorded, and\n"
     "says LOST of what nobody knows. Runs that are alive are left alone. May be stopped and given again any time.\n\n"
     "With --rebuild a history that is damaged or gone is made anew from the rows that can still be read, the keepers'\n"
@@ -26,11 +27,13 @@ def execute(arguments: Arguments, console: Console) -> int:
     """Recover."""
     home = existing_home(arguments, console)
     allow_network_fs = arguments.flag("allow_network_fs")
+    told: List[str] = []
     if arguments.flag("rebuild"):
-        for line in _rebuild(home, allow_network_fs):
+        told = _rebuild(home, allow_network_fs)
+        for line in told if not arguments.flag("json") else ():
             console.out.line(line)
         console.out.flush()
-    return _settle(arguments, console)
+    return _settle(arguments, console, told)
 
 
 def _rebuild(home: "Home", allow_network_fs: bool) -> List[str]:
@@ -62,23 +65,31 @@ def _waiting(actor: "Actor", console: Console, run_id: int) -> Callable[[float],
     return wait
 
 
-def _settle(arguments: Arguments, console: Console) -> int:
+def _settle(arguments: Arguments, console: Console, rebuilt: List[str]) -> int:
     from db.truth import is_runner_alive, settle
     from executioner.acting import Actor
+
+    def tell(line: str) -> None:
+        if not arguments.flag("json"):
+            console.out.line(line)
 
     with Actor(arguments, console) as actor:
         found = actor.history.open_runs()
         for run in found:
             wait = _waiting(actor, console, run.run_id)
             if is_runner_alive(run):
-                console.out.line("run %d of %s: its runner is alive" % (run.run_id, run.application))
+                tell("run %d of %s: its runner is alive" % (run.run_id, run.application))
             elif settle(actor.history, run, wait):
                 closed = actor.history.run(run.run_id, with_jobs=False)
-                console.out.line("run %d of %s: %s" % (run.run_id, run.application,
-                                                       closed.status if closed is not None else "gone"))
+                tell("run %d of %s: %s" % (run.run_id, run.application,
+                                           closed.status if closed is not None else "gone"))
             elif actor.stopped_by is not None:
                 console.err.line("executioner: run %d is not closed yet; not waited for any longer" % run.run_id)
                 return EXIT_SIGNAL + actor.stopped_by
         if not found:
-            console.out.line("every run is closed")
+            tell("every run is closed")
+        if arguments.flag("json"):
+            from executioner.render import json_text, run_fields
+            runs = [actor.history.run(run.run_id, with_jobs=False) for run in found]
+            console.out.line(json_text({"rebuilt": rebuilt, "runs": [run_fields(run) for run in runs if run]}))
     return EXIT_OK

@@ -78,6 +78,9 @@ def test_job_result_decides_by_its_status() -> None:
     assert not JobResult("a", JobStatus.FAILED, 0).is_success()
     with pytest.raises(ExecutionerError):
         JobResult("a", "FINE")
+    for duration, attempts in ((-1.0, 0), (float("nan"), 0), (1.0, -1)):
+        with pytest.raises(ExecutionerError):
+            JobResult("a", JobStatus.SUCCESS, duration=duration, attempts=attempts)
 
 
 def test_every_data_model_is_a_dataclass() -> None:
