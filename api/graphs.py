@@ -1,15 +1,16 @@
-"""The arrows of a run: from the configuration that it kept, so also of one whose file has changed or is gone."""
+"""Arrows and runbooks of a run: from the configuration that it kept, so also where the file has changed or is gone."""
 from collections import OrderedDict
 from typing import Dict, List, Tuple
 
 from config.expansion import Expansion, expand
 from config.inner import KeptContent, flattened, kept_contents
 from config.loader import load_text
+from config.made_jobs import MadeJob
 from config.problems import Report
-from config.effective import dependencies_of
+from config.effective import dependencies_of, effective
 from jobs.group_ids import members_by_group
 
-__all__ = ["Arrows", "MAX_ARROWS", "arrows_of", "GraphCache"]
+__all__ = ["Arrows", "MAX_ARROWS", "arrows_of", "GraphCache", "runbooks_of"]
 
 #: For each job id: what it waits for, and what that must have come to.
 Arrows = Dict[str, List[Tuple[str, str]]]
@@ -24,11 +25,7 @@ def arrows_of(text: str) -> Arrows:
 
     One on a group is one on each of its members; where there would be more than ``MAX_ARROWS``, on the first.
     """
-    top = load_text(text, "").value
-    jobs = top.get("jobs") if isinstance(top, dict) else None
-    if not isinstance(top, dict) or not isinstance(jobs, list):
-        return {}
-    made = list(flattened(_expanded(top, jobs, kept_contents(top), "")))
+    made, _ = _made_of(text)
     members = members_by_group(str(job.get("id")) for job in made)
     arrows: Arrows = {}
     count = 0
@@ -42,6 +39,31 @@ def arrows_of(text: str) -> Arrows:
             found += [(one, when) for one in others]
         arrows[str(job.get("id"))] = found
     return arrows
+
+
+def runbooks_of(text: str) -> Dict[str, str]:
+    """The runbook of each job of a configuration that has one; empty where the text is no configuration."""
+    if '"runbook"' not in text:
+        return {}
+    found = {}
+    made, defaults = _made_of(text)
+    for job in made:
+        own = job.home.top.get("defaults") if job.home is not None else defaults
+        runbook = effective(job, own if isinstance(own, dict) else {}, "runbook")
+        if isinstance(runbook, str) and runbook:
+            found[str(job.get("id"))] = runbook
+    return found
+
+
+def _made_of(text: str) -> Tuple[List[MadeJob], Dict[str, object]]:
+    """The jobs that are made of a kept configuration, with their ids in the whole run, and the file's ``defaults``."""
+    top = load_text(text, "").value
+    jobs = top.get("jobs") if isinstance(top, dict) else None
+    if not isinstance(top, dict) or not isinstance(jobs, list):
+        return [], {}
+    expansion = _expanded(top, jobs, kept_contents(top), "")
+    defaults = expansion.top.get("defaults")
+    return list(flattened(expansion)), defaults if isinstance(defaults, dict) else {}
 
 
 def _expanded(top: Dict[str, object], jobs: List[object], contents: Dict[str, KeptContent], prefix: str) -> Expansion:

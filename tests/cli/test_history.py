@@ -18,6 +18,18 @@ def three_runs(case: Case) -> Case:
     return case
 
 
+def test_show_has_the_runbooks_of_what_failed(case: Case) -> None:
+    """From the configuration that was kept: the file may be another one by now."""
+    case.jobs({"id": "a", "command": "exit ${item}", "for_each": [0, 3], "runbook": "see page ${item}\nthen call"},
+              {"id": "b", "command": "exit 1"}, continue_on_error=True)
+    case.run("run", "config.json").expect(1)
+    case.jobs({"id": "c", "command": "true"})
+    text = case.run("show", "last").expect(err="").out
+    assert text.endswith("\n\nrunbook of a[3]: see page 3\n  then call\n") and text.count("runbook") == 1
+    case.run("run", "config.json").expect(0)
+    assert "runbook" not in case.run("show", "last").out
+
+
 def test_nothing_was_run_yet(case: Case) -> None:
     case.run("runs").expect(0, out="", err="no runs in HOME\n")
     case.run("runs", "--json").expect(0, out="[]\n", err="")
