@@ -530,7 +530,8 @@ def arguments(argv):
     parser.add_argument("--proven", default=os.path.join(faultlib.ROOT, "docs", "proven.md"), metavar="FILE",
                         help="the document to bring up to date; \"\" = none")
     parser.add_argument("--merge", action="append", metavar="FILE",
-                        help="run nothing: bring the document up to date with what an earlier run has left in --json; repeatable")
+                        help="run nothing: bring the document up to date with what an earlier run has left in --json (all of it, or "
+                             "the rows of --only); repeatable")
     parser.add_argument("--sabotage", action="store_true", help="see that the rows notice what they should")
     parser.add_argument("--sabotage-seconds", type=float, default=40.0, help="time of a row under sabotage")
     parser.add_argument("--list", action="store_true", help="print the rows and end")
@@ -566,7 +567,9 @@ def main(argv=None):
         for path in options.merge:
             with open(path) as content:
                 facts = json.load(content, object_pairs_hook=collections.OrderedDict)
-            write_proven(options.proven, [rows[result["id"]] for result in facts["rows"]], facts["rows"], facts)
+            wanted = {row.ident for row in chosen(rows, options.only)}
+            results = [result for result in facts["rows"] if result["id"] in wanted]
+            write_proven(options.proven, [rows[result["id"]] for result in results], results, facts)
             if facts.get("sabotages"):
                 write_teeth(options.proven, facts["sabotages"], facts)
         return 0

@@ -141,8 +141,8 @@ def s2(trials):
 STOP_JOB = r"""
 printf 'S %s %s %s %s\n' "$EXECUTIONER_JOB_ID" "$EXECUTIONER_RUN_ID" "$EXECUTIONER_ATTEMPT" "$$" >>"$1"
 case $2 in
-polite) exec sleep 60;;
-stubborn) trap '' TERM INT HUP; sleep 60; sleep 60;;
+polite) exec sleep 400;;
+stubborn) trap '' TERM INT HUP; sleep 200; sleep 200;;
 quick) exit 0;;
 failing) exit 9;;
 esac
@@ -169,7 +169,7 @@ def stop(trials, number):
     for position, kind in enumerate(kinds):
         job = {"id": "%s%d" % (kind, position), "command": ["sh", script, ledger, kind],
                # Who asks twice does not want to wait for this.
-               "stop_grace": 40 if case in ("INT INT", "TERM TERM") else 0.5}
+               "stop_grace": 300 if case in ("INT INT", "TERM TERM") else 0.5}
         if kind == "failing":
             job.update(max_retries=5, retry_delay=30, retry_on_exit_codes=[9])
         jobs.append(job)
