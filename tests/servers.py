@@ -8,6 +8,7 @@ import contextlib
 import glob
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -29,10 +30,17 @@ _counter = iter(range(1, 1 << 30))
 
 
 def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with contextlib.closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """A port that nobody listens on, and that the kernel gives to nobody who asks for just any, at either end."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as limits:
+        lowest = int(limits.read().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10000 if lowest > 11000 else 1024, lowest)
+        with contextlib.closing(socket.socket()) as one:
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def _programs() -> Optional[str]:

@@ -1,15 +1,17 @@
 """Runs that are started, cancelled, resumed, held and marked over HTTP: by the same acts as on the command line."""
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Tuple
 from urllib.parse import quote
 
 import pytest
 
 from api_case import PATIENCE_S, ROOT, ApiCase
+from servers import free_port
 
 
 class Site(ApiCase):
@@ -161,33 +163,15 @@ def test_jobs_of_items(site: Site) -> None:
 
 
 def test_run_with_a_server_beside_it(site: Site) -> None:
-    import socket
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mark = os.path.join(site.folder, "go")
-    path = site.run([{"id": "a", "command": "while test -e %s; do sleep 0.02; done" % mark}])
-    open(mark, "w").close()
-    runner = subprocess.Popen(site.words + ["run", path, "--serve", "127.0.0.1:%d" % port], env=site.environ)
-
-    def answers() -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    wait_for(answers, bool)
+    runner, answers, mark = serving(site)
     os.unlink(mark)
     assert runner.wait(PATIENCE_S) == 0
     wait_for(answers, lambda seen: not seen)
 
 
-def test_a_server_beside_a_run_dies_with_it(site: Site) -> None:
-    import socket
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def serving(site: Site) -> "Tuple[subprocess.Popen[bytes], Callable[[], bool], str]":
+    """A run with a server beside it that answers, whether that still does, and the file that the run goes on with."""
+    port = free_port()
     mark = os.path.join(site.folder, "go")
     path = site.run([{"id": "a", "command": "while test -e %s; do sleep 0.02; done" % mark}])
     open(mark, "w").close()
@@ -201,6 +185,11 @@ def test_a_server_beside_a_run_dies_with_it(site: Site) -> None:
         return True
 
     wait_for(answers, bool)
+    return runner, answers, mark
+
+
+def test_a_server_beside_a_run_dies_with_it(site: Site) -> None:
+    runner, answers, mark = serving(site)
     runner.kill()
     runner.wait()
     wait_for(answers, lambda seen: not seen)

@@ -12,6 +12,7 @@ from monitoring import mail
 from monitoring.mail import recipients_of, send_mail
 from monitoring.message import Message
 from receivers import SmtpReceiver, make_certificate
+from servers import free_port
 
 MESSAGE = Message("[executioner] nachts FAILED: Größe", "Zeile 1\n.\nÜbel: \u2603\n" + "x" * 2000 + "\n",
                   {"event": "failure"})
@@ -146,7 +147,7 @@ def test_against_aiosmtpd(certificate: Tuple[str, str], monkeypatch: Any) -> Non
             got.append((session.ssl is not None, envelope.rcpt_tos, envelope.content))
             return "250 OK"
 
-    controller = controller_module.Controller(Handler(), hostname="127.0.0.1", port=_free_port(),
+    controller = controller_module.Controller(Handler(), hostname="127.0.0.1", port=free_port(),
                                               tls_context=context, require_starttls=True)
     controller.start()
     try:
@@ -158,13 +159,6 @@ def test_against_aiosmtpd(certificate: Tuple[str, str], monkeypatch: Any) -> Non
     assert got[0][:2] == (True, ["ops@example.com"])
     assert parsed(got[0][2])["Subject"] == MESSAGE.subject
 
-
-def _free_port() -> int:
-    import socket
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def test_the_environment_is_as_it_was() -> None:

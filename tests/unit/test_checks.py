@@ -13,6 +13,7 @@ from jobs.checks.registry import BUILT_IN
 from jobs.checks.result import CheckContext, CheckResult
 from jobs.checks.runner import run_check, time_limit_s
 from jobs.models import Check
+from servers import free_port
 
 ENVIRON = {"PATH": os.environ["PATH"], "PORT": "70000", "GOOD_PORT": "5432", "DOTS": "a.b", "HOME": "/root"}
 
@@ -75,9 +76,9 @@ def test_disk_free(tmp_path: Path) -> None:
 
 def test_port_open(tmp_path: Path) -> None:
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        port = free_port()
+        listener.bind(("127.0.0.1", port))
         listener.listen(1)
-        port = listener.getsockname()[1]
         assert ask(tmp_path, "check_port_open", port=port, host="127.0.0.1") == CheckResult(
             "check_port_open", True, "127.0.0.1:%d is open" % port)
         assert ask(tmp_path, "check_port_open", port=str(port)).passed

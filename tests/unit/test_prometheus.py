@@ -13,6 +13,7 @@ from db_samples import finished_run
 from jobs.models import RunStatus
 from monitoring.figures import MOST_JOBS, families_of
 from monitoring.prometheus import Sample, add_histogram, gauge, histogram, json_families, label_text, render
+from servers import free_port
 
 
 def test_one_family() -> None:
@@ -107,7 +108,6 @@ def test_a_real_prometheus_scrapes_it(history: History, tmp_path: Any) -> None:
     if shutil.which("prometheus") is None:
         pytest.skip("not run: prometheus is not installed")
     import json
-    import socket
     import threading
     from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -127,9 +127,7 @@ def test_a_real_prometheus_scrapes_it(history: History, tmp_path: Any) -> None:
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    port = free_port()
     config = tmp_path / "prometheus.yml"
     config.write_text("global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: e\n  static_configs:\n"
                       "  - targets: ['127.0.0.1:%d']\n" % server.server_port)
