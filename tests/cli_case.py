@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
@@ -16,6 +17,25 @@ __all__ = ["Case", "Result"]
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: Longer than any command of a test takes; a command that hangs fails the test instead of the suite.
 PATIENCE_S = 90
+
+#: Runs each command as ``python -m executioner`` does, in a child, and prints the exit codes.
+_EACH = """
+import json, os, runpy, sys
+import executioner.cli, config.pipeline
+folder, commands = sys.argv[1], json.loads(sys.argv[2])
+for number, words in enumerate(commands):
+    pid = os.fork()
+    if pid == 0:
+        for descriptor, stream in ((1, "out"), (2, "err")):
+            made = os.open(os.path.join(folder, "%d.%s" % (number, stream)), os.O_WRONLY | os.O_CREAT, 0o600)
+            os.dup2(made, descriptor)
+            os.close(made)
+        sys.argv = ["executioner"] + words
+        runpy.run_module("executioner", run_name="__main__", alter_sys=True)
+        sys.exit(0)
+    status = os.waitpid(pid, 0)[1]
+    print(status >> 8 if status & 127 == 0 else -(status & 127), flush=True)
+"""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _DURATION = re.compile(r"\b(\d+ h \d\d min|\d+ min \d\d s|\d+(\.\d+)? s)\b")
@@ -106,6 +126,20 @@ class Case:
         done = subprocess.run(self.command(*words), cwd=self.folder, env=environ, input=stdin, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, preexec_fn=preexec, timeout=PATIENCE_S)
         return Result(self, words, done.returncode, done.stdout, done.stderr)
+
+    def run_each(self, *commands: Sequence[str]) -> List[Result]:
+        """Run several commands that start nothing: each in a fork of one interpreter, which is most of what they cost."""
+        with tempfile.TemporaryDirectory() as folder:
+            words = [self.python, "-c", _EACH, folder, json.dumps([["--home", self.home] + list(one) for one in commands])]
+            codes = subprocess.check_output(words, cwd=self.folder, env=self.environ, stdin=subprocess.DEVNULL,
+                                            timeout=PATIENCE_S).split()
+            said = []
+            for number in range(len(commands)):
+                for stream in ("out", "err"):
+                    with open(os.path.join(folder, "%d.%s" % (number, stream)), "rb") as kept:
+                        said.append(kept.read())
+        return [Result(self, one, int(code), out, err)
+                for one, code, out, err in zip(commands, codes, said[::2], said[1::2])]
 
     @contextlib.contextmanager
     def background(self, *words: str, **options: Any) -> "Iterator[subprocess.Popen[bytes]]":

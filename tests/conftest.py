@@ -31,9 +31,20 @@ def usual_signals() -> None:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
+def never_too_slow() -> None:
+    """Hypothesis takes a machine with other things to do for a test that is wrong."""
+    try:
+        from hypothesis import HealthCheck, settings
+    except ImportError:
+        return
+    settings.register_profile("loaded", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("loaded")
+
+
 def pytest_configure(config: "pytest.Config") -> None:
     """Start from the usual signals, and name the rings as marks, so that ``-m process`` selects one."""
     usual_signals()
+    never_too_slow()
     for ring in ("unit", "contract", "simulation", "process", "cli", "api", "faults", "browser"):
         config.addinivalue_line("markers", "%s: the ring tests/%s" % (ring, ring))
 

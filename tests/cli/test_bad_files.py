@@ -15,11 +15,14 @@ def refused(case: Case, *lines: str) -> None:
     """``validate`` and ``run`` say the same, exit 2, and leave nothing behind."""
     before = sorted(os.listdir(case.folder))
     text = "".join(line + "\n" for line in lines)
-    case.run("validate", "config.json").expect(2, out=text, err="")
-    case.run("run", "config.json").expect(2, out="", err=text)
-    case.run("plan", "config.json").expect(2, out="", err=text)
-    for command in (("validate", "--json"), ("run", "--json")):
-        problems = case.run(*(command + ("config.json",))).expect(2).json()
+    validate, run, plan, *documents = case.run_each(
+        ("validate", "config.json"), ("run", "config.json"), ("plan", "config.json"),
+        ("validate", "--json", "config.json"), ("run", "--json", "config.json"))
+    validate.expect(2, out=text, err="")
+    run.expect(2, out="", err=text)
+    plan.expect(2, out="", err=text)
+    for document in documents:
+        problems = document.expect(2).json()
         assert len(problems) == len(lines)
         for problem in problems:
             assert sorted(problem) == ["code", "column", "file", "hint", "line", "message", "path", "severity"]

@@ -198,6 +198,7 @@ def test_nothing_is_restored_or_rebuilt_under_a_run(case: Case) -> None:
     case.run("db", "restore", "copy.db").expect(0)
 
 
+@pytest.mark.slow
 def test_an_interrupted_replacement_is_said_and_no_empty_history_made(case: Case) -> None:
     """As a kill between the two renames leaves it."""
     two_runs(case).run("db", "backup", "copy.db").expect(0)
@@ -298,7 +299,8 @@ def runs_shown(case: Case) -> Dict[int, str]:
     return {run["run_id"]: run["status"] for run in case.run("runs", "--json").expect(0).json()}
 
 
-@pytest.mark.parametrize("loss", ["gone", "all pages", "header", "empty"])
+@pytest.mark.parametrize("loss", ["all pages"] + [
+    pytest.param(loss, marks=pytest.mark.slow) for loss in ("gone", "header", "empty")])
 def test_a_history_is_rebuilt_from_log_records_and_output(case: Case, loss: str) -> None:
     two_runs(case)
     shown = case.run("show", "2", "--json").json()
@@ -329,6 +331,7 @@ def test_a_history_is_rebuilt_from_log_records_and_output(case: Case, loss: str)
     assert max(runs_shown(case)) == 3
 
 
+@pytest.mark.slow
 def test_rows_that_can_be_read_are_kept(case: Case) -> None:
     for number in range(60):
         change(two_runs(case) if number == 0 else case, "INSERT INTO events (run_id, at, kind, who, why, details) "

@@ -108,6 +108,7 @@ def test_ids_that_mean_several_jobs(case: Case) -> None:
         2, "", 'executioner: --only: no job has the id "a[9,9]" (did you mean "a[2,3]"?)\n')
 
 
+@pytest.mark.slow
 def test_holding_and_marking_several(case: Case) -> None:
     case.jobs({"id": "a", "for_each": ["1", "2"], "command": "echo ${item} >> ran; test -e good"},
               {"id": "b", "command": "echo b >> ran", "dependencies": ["a"]}, continue_on_error=True)

@@ -2,6 +2,8 @@
 import os
 from typing import List
 
+import pytest
+
 from cli_case import Case
 from killing import LONG, begin, rows, statuses, wait_for_file, wait_until
 
@@ -97,6 +99,7 @@ def test_a_hold_is_of_one_application(case: Case) -> None:
     assert ran(case) == ["two"]
 
 
+@pytest.mark.slow
 def test_several_jobs_and_mistakes(case: Case) -> None:
     known(case).run("hold", "app", "load", "mail").expect(0, out="load of app is held\nmail of app is held\n")
     case.run("hold", "ap", "load").expect(2, out="", err="executioner: no application ap has run here (did you mean \"app\"?)\n")

@@ -55,6 +55,7 @@ def test_a_home_that_cannot_be_written(started: Case) -> None:
     failed(started, "run", "config.json")
 
 
+@pytest.mark.slow
 def test_a_history_of_a_newer_version(started: Case) -> None:
     started.jobs({"id": "a", "command": "true"}).run("run", "config.json").expect(0)
     started.jobs({"id": "a", "command": "touch started"})

@@ -4,6 +4,8 @@ import os
 import time
 from typing import Any, Dict, List
 
+import pytest
+
 from cli_case import Case, Result
 
 
@@ -98,6 +100,7 @@ def test_one_run_of_a_file_for_each_item(case: Case) -> None:
     assert lines(case) == ["north north", "so uth so uth", "b", "one", "so uth so uth", "b", "post"]
 
 
+@pytest.mark.slow
 def test_the_outer_id_in_options_and_acts(case: Case) -> None:
     files(case, [says("a"), says("b", dependencies=["a"])], says("pre"), {"id": "n", "config": "in/i.json", "dependencies": ["pre"]},
           says("post", dependencies=["n"]))

@@ -151,6 +151,7 @@ def test_one_file_runs_here(tmp_path: Path) -> None:
     run_one_job([sys.executable, os.path.join("..", "executioner.pyz")], tmp_path / "work2")
 
 
+@pytest.mark.slow
 def test_one_file_twice_is_the_same_bytes(tmp_path: Path) -> None:
     first = build(tmp_path / "first.pyz", "--without-backports")
     other = copy_of_the_product(tmp_path / "elsewhere")

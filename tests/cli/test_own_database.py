@@ -5,6 +5,8 @@ import sqlite3
 import subprocess
 import urllib.request
 
+import pytest
+
 from cli_case import Case
 from killing import wait_until
 
@@ -30,6 +32,7 @@ def test_they_are_found_where_there_are_no_others(case: Case) -> None:
         assert listed.read() == where + "\n", "once"
 
 
+@pytest.mark.slow
 def test_beside_others_they_are_named(case: Case) -> None:
     os.mkdir(case.path("own"))
     case.config({"application_name": "with-own", "jobs": [BAD], "database": "sqlite:///own/history.db"})

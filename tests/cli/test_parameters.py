@@ -38,12 +38,14 @@ def test_mistakes_start_nothing(case: Case) -> None:
             (("--param", "mode=ful"), '--param mode: must be one of "full", "part", got "ful"'),
             (("--param", "mode=full", "--param", "rows=x"), '--param rows: must be a whole number, got "x"'),
             (("--param", "mode=full", "--param", "row=1"), '--param: there is no parameter "row"; did you mean "rows"?')):
-        for command in (("run",), ("run", "--dry-run"), ("plan",), ("validate",)):
-            result = case.run(command[0], "config.json", *(command[1:] + words)).expect(2)
+        for result in case.run_each(*[command + words + ("config.json",) for command in (
+                ("run",), ("run", "--dry-run"), ("plan",), ("validate",))]):
+            result.expect(2)
             assert line in result.out + result.err and (result.out + result.err).count("\n") == 1
     case.run("run", "config.json", "--param", "mode").expect(2, "", 'executioner: --param: expected NAME=VALUE, found "mode"\n')
-    for command in (("run", "--dry-run"), ("plan",), ("validate",)):
-        case.run(command[0], "config.json", *(command[1:] + ("--param", "mode=full"))).expect(0)
+    for result in case.run_each(*[command + ("config.json", "--param", "mode=full")
+                                  for command in (("run", "--dry-run"), ("plan",), ("validate",))]):
+        result.expect(0)
     assert not os.path.exists(case.path("started")) and not os.path.exists(case.home)
 
 

@@ -77,6 +77,7 @@ def test_a_job_runs_only_where_something_is_newer(files: Case) -> None:
         files.path("in/a.csv"), files.path("out.txt")) in info
 
 
+@pytest.mark.slow
 def test_an_attempt_that_broke_off_leaves_nothing_to_be_trusted(files: Case) -> None:
     files.jobs(dict(JOIN, command="echo half > out.txt; test -e good"))
     assert run(files, code=1)["status"] == "FAILED"

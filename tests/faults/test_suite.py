@@ -50,6 +50,7 @@ def test_a_sabotage_still_applies(path):
 
 @pytest.mark.skipif(not powercut.can_trace(), reason="strace is not here, or may not trace")
 @pytest.mark.parametrize("journal, synchronous, loses", powercut.PROOFS)
+@pytest.mark.slow
 def test_the_model_of_a_disk_tells_the_modes_of_sqlite_apart(journal, synchronous, loses):
     lost, corrupt = powercut.prove(journal, synchronous, 60, 40, 1)
     assert corrupt == 0

@@ -64,6 +64,7 @@ def content(case: Case) -> Tuple[str, str]:
 
 # ---- the runner alone --------------------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_readers_tell_the_truth_and_write_nothing(case: Case) -> None:
     killed(case)
     before = content(case)
@@ -96,6 +97,7 @@ def test_a_resume_adopts_what_still_runs_and_runs_only_the_rest(case: Case) -> N
     assert rows(case, "SELECT status, exit_code FROM runs ORDER BY run_id") == [("LOST", 1), ("SUCCESS", 0)]
 
 
+@pytest.mark.slow
 def test_all_jobs_of_a_dead_run_may_turn_out_well(case: Case) -> None:
     killed(case, dict(JOB, dependencies=[]))
     case.file("go", "")
@@ -107,6 +109,7 @@ def test_all_jobs_of_a_dead_run_may_turn_out_well(case: Case) -> None:
     assert lines(case, "begun") == ["long"]
 
 
+@pytest.mark.slow
 def test_on_orphan_kill_stops_what_still_runs(case: Case) -> None:
     polite = "trap 'echo stopped > stopped; exit 0' TERM; echo x > begun; while [ ! -e go ]; do sleep 0.02; done"
     killed(case, {"id": "long", "command": polite}, LAST, on_orphan="kill")
@@ -119,6 +122,7 @@ def test_on_orphan_kill_stops_what_still_runs(case: Case) -> None:
     assert statuses(case, 2) == {"long": "SUCCESS", "last": "SUCCESS"}
 
 
+@pytest.mark.slow
 def test_on_orphan_fail_refuses_while_something_runs(case: Case) -> None:
     killed(case, on_orphan="fail")
     case.run("run", "config.json").expect(75, out="", err=(
@@ -130,6 +134,7 @@ def test_on_orphan_fail_refuses_while_something_runs(case: Case) -> None:
     assert lines(case, "done") == ["long", "long"]
 
 
+@pytest.mark.slow
 def test_on_runner_death_kill_ends_the_jobs_with_the_runner(case: Case) -> None:
     killed(case, on_runner_death="kill")
     wait_until(lambda: is_over(case))
@@ -160,6 +165,7 @@ def test_a_retry_that_did_not_come_is_said(case: Case) -> None:
 
 
 @pytest.mark.parametrize("produces, status", [("echo x > made", "SUCCESS"), (":", "FAILED")])
+@pytest.mark.slow
 def test_checks_that_the_dead_runner_did_not_make_are_made(case: Case, produces: str, status: str) -> None:
     check = {"name": "check_file_exists", "params": {"path": case.path("made")}}
     killed(case, {"id": "long", "command": LONG + "; " + produces, "post_checks": [check]},
@@ -173,6 +179,7 @@ def test_checks_that_the_dead_runner_did_not_make_are_made(case: Case, produces:
     assert lines(case, "begun") == ["long"] if status == "SUCCESS" else ["long", "long"]
 
 
+@pytest.mark.slow
 def test_an_intent_that_never_began_is_run_by_a_resume(case: Case) -> None:
     """One slot, and the second job handed over ahead: it must neither start after the runner's death nor be forgotten."""
     killed(case, dict(JOB, dependencies=[]), {"id": "next", "command": "echo next >> ran"}, parallel=True, max_workers=1)
@@ -183,6 +190,7 @@ def test_an_intent_that_never_began_is_run_by_a_resume(case: Case) -> None:
     assert lines(case, "ran") == ["next"] and lines(case, "begun") == ["long"]
 
 
+@pytest.mark.slow
 def test_a_record_that_was_removed_says_nothing(case: Case) -> None:
     """Not that nothing began: what was about to start may have run."""
     both_killed(case)
@@ -192,6 +200,7 @@ def test_a_record_that_was_removed_says_nothing(case: Case) -> None:
     assert lines(case, "begun") == ["long"]
 
 
+@pytest.mark.slow
 def test_several_dead_runs_are_all_closed_first(case: Case) -> None:
     killed(case, overlap="allow")
     case.jobs({"id": "other", "command": LONG}, overlap="allow")
@@ -228,6 +237,7 @@ def test_the_keeper_is_killed_and_the_run_goes_on(case: Case) -> None:
     assert lines(case, "ran") == ["first", "last"] and lines(case, "begun") == ["long"]
 
 
+@pytest.mark.slow
 def test_the_keeper_is_killed_and_then_the_runner(case: Case) -> None:
     """The jobs were the runner's own by then: nobody reaps them any more, and that is what is said."""
     case.jobs(FIRST, JOB, LAST)
@@ -258,6 +268,7 @@ def test_both_killed_is_lost_and_survivors_are_ended(case: Case) -> None:
     assert statuses(case, 2) == {"first": "SUCCESS", "long": "LOST", "last": "BLOCKED"}
 
 
+@pytest.mark.slow
 def test_the_operator_may_have_a_lost_job_run_again(case: Case) -> None:
     both_killed(case)
     case.file("go", "")
@@ -266,6 +277,7 @@ def test_the_operator_may_have_a_lost_job_run_again(case: Case) -> None:
     assert lines(case, "begun") == ["long", "long"] and lines(case, "ran") == ["first", "last"]
 
 
+@pytest.mark.slow
 def test_a_lost_job_is_decided_later_in_the_chain(case: Case) -> None:
     both_killed(case)
     case.run("run", "config.json", "--resume", "1").expect(1)
@@ -280,6 +292,7 @@ def test_a_job_may_say_that_it_may_be_run_again(case: Case) -> None:
     assert lines(case, "begun") == ["long", "long"] and lines(case, "ran") == ["first", "last"]
 
 
+@pytest.mark.slow
 def test_a_lost_job_may_be_marked_as_done(case: Case) -> None:
     both_killed(case)
     case.run("mark-success", "1", "long", "--because", "its table is complete").expect(0)
@@ -287,6 +300,7 @@ def test_a_lost_job_may_be_marked_as_done(case: Case) -> None:
     assert lines(case, "begun") == ["long"] and lines(case, "ran") == ["first", "last"]
 
 
+@pytest.mark.slow
 def test_a_mark_counts_for_every_later_resume_until_the_job_is_tried_again(case: Case) -> None:
     both_killed(case)
     text = case.run("run", "config.json", "--resume", "1").expect(1).err
@@ -299,6 +313,7 @@ def test_a_mark_counts_for_every_later_resume_until_the_job_is_tried_again(case:
     assert lines(case, "begun") == ["long"] and lines(case, "ran") == ["first", "last"]
 
 
+@pytest.mark.slow
 def test_what_may_be_left_running_is_spared(case: Case) -> None:
     leader = both_killed(case, dict(JOB, dependencies=[], leave_running=True))
     try:
@@ -318,6 +333,7 @@ def reboot(case: Case) -> None:
     connection.close()
 
 
+@pytest.mark.slow
 def test_after_a_reboot_what_ran_is_lost_and_what_is_recorded_counts(case: Case) -> None:
     leader = both_killed(case, FIRST, JOB, LAST)
     os.kill(leader, signal.SIGKILL)
@@ -329,6 +345,7 @@ def test_after_a_reboot_what_ran_is_lost_and_what_is_recorded_counts(case: Case)
     assert lines(case, "ran") == ["first", "last"] and lines(case, "begun") == ["long", "long"]
 
 
+@pytest.mark.slow
 def test_after_a_reboot_a_result_in_the_record_is_imported(case: Case) -> None:
     killed(case)
     case.file("go", "")
@@ -339,6 +356,7 @@ def test_after_a_reboot_a_result_in_the_record_is_imported(case: Case) -> None:
     assert lines(case, "begun") == ["long"] and lines(case, "ran") == ["first", "last"]
 
 
+@pytest.mark.slow
 def test_a_record_that_is_gone_with_the_machine(case: Case) -> None:
     """Its last lines, or all of it, may have been lost in a power cut: nothing may be taken as never begun then."""
     killed(case)
@@ -353,6 +371,7 @@ def test_a_record_that_is_gone_with_the_machine(case: Case) -> None:
 
 # ---- settling is itself safe to kill -------------------------------------------------------------------------------------
 
+@pytest.mark.slow
 def test_a_resume_that_is_killed_again_and_again(case: Case) -> None:
     killed(case)
     case.file("go", "")

@@ -129,6 +129,7 @@ def test_a_keeper_without_a_runner_can_be_told_to_stop(tmp_path: Path, nonce: st
     assert runner.statuses() == {"job": "CANCELLED"}
 
 
+@pytest.mark.slow
 def test_a_runner_that_dies_at_once_starts_nothing_later(tmp_path: Path) -> None:
     """Whenever the runner dies: once the record is free, nothing more begins."""
     for delay_ms in range(0, 60, 4):

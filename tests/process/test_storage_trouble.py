@@ -75,6 +75,7 @@ def test_results_are_kept_on_a_full_disk_and_the_run_goes_on_when_there_is_room(
 
 
 @needs_mount
+@pytest.mark.slow
 def test_without_a_ballast_the_results_wait_in_the_record(case: Case) -> None:
     with small_disk(case, "1m") as disk:
         chain(case, 12)
@@ -95,6 +96,7 @@ def test_without_a_ballast_the_results_wait_in_the_record(case: Case) -> None:
 
 
 @needs_mount
+@pytest.mark.slow
 def test_a_disk_that_stays_full_ends_the_run_with_a_clear_line(case: Case) -> None:
     with small_disk(case, "4m") as disk:
         jobs: List[Dict[str, Any]] = [{"id": "long", "command": LONG}]

@@ -23,7 +23,7 @@ SLICES = 4
 NIGHTS_A_SLICE = 90
 
 
-@pytest.mark.parametrize("part", range(SLICES))
+@pytest.mark.parametrize("part", [0] + [pytest.param(part, marks=pytest.mark.slow) for part in range(1, SLICES)])
 def test_random_deaths_lose_and_double_nothing(part):
     facts = crashes.run_many(part * 100000, NIGHTS_A_SLICE)
     # A simulation that stopped killing would make this test say nothing.

@@ -674,6 +674,7 @@ def test_other_programs_can_read_it(path: str) -> None:
     connection.close()
 
 
+@pytest.mark.slow
 def test_every_mark_of_a_large_run_is_known(history: History) -> None:
     run_id = history.create_run(sample.new_run(1), sample.pipeline(), sample.places)
     for number in range(1100):

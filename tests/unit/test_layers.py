@@ -1,5 +1,6 @@
 """The arrows of the house: who may import whom, what nobody may call, and what a run must not pay for."""
 import ast
+import functools
 import os
 import sys
 import sysconfig
@@ -60,6 +61,7 @@ def product_files() -> List[str]:
     return found
 
 
+@functools.lru_cache(maxsize=None)
 def parse(path: str) -> ast.Module:
     """The syntax tree of a file of ours."""
     with open(os.path.join(ROOT, path), encoding="utf-8") as source:

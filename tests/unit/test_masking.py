@@ -141,6 +141,7 @@ def test_every_character_of_every_secret_and_no_other_is_masked(secrets: List[st
     assert masker.mask_text(text).replace(MASK, "") == left
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.text(min_size=6, max_size=12), st.text(max_size=8), st.text(max_size=8))
 def test_json_that_holds_a_secret_is_always_noticed(secret: str, before: str, after: str) -> None:
