@@ -9,6 +9,7 @@ import pytest
 import faulty_keeper
 from executor_case import DEADLINE_S, Case, processes_with, python, wait_until
 from faulty_keeper import deny_kill, no_children_files
+from jobs.keeper.processes import stat_of
 from jobs.models import JobStatus
 
 pytestmark = pytest.mark.needs_linux
@@ -83,10 +84,12 @@ def nonce_of(tmp_path: Path, which: int = 1) -> str:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_timeout_leaves_nothing(case: Case, tmp_path: Path, style: str) -> None:
-    """The leader waits, the limit fires, the tree goes."""
+    """The leader waits, it is stopped as by its limit once it has got away, the tree goes."""
     nonce = nonce_of(tmp_path)
-    case.go("job", styles(nonce)[style] + "\necho ready; while :; do sleep 0.1; done", timeout_s=0.8, stop_grace_s=0.3)
-    wait_until(lambda: processes_with(nonce), "the job gets away")
+    case.go("job", styles(nonce)[style] + "\ntouch ready; while :; do sleep 0.1; done", stop_grace_s=0.3)
+    wait_until(lambda: (tmp_path / "ready").exists() and len(processes_with(nonce)) > 1, "the job gets away")
+    case.until(lambda: "job" in case.started, "told as started")
+    case.executor.stop("job", "timeout")
     case.finish()
     assert processes_with(nonce) == {}
     assert case.outcomes["job"].status == JobStatus.TIMEOUT and case.outcomes["job"].survivors == ()
@@ -153,7 +156,9 @@ def test_close_leaves_nothing(tmp_path: Path) -> None:
 def test_a_stopped_job_is_ended(case: Case, tmp_path: Path) -> None:
     """A job that has been stopped by SIGSTOP obeys its limit nevertheless, and by its own handler."""
     nonce = nonce_of(tmp_path)
-    case.go("job", "trap 'echo bye; exit 0' TERM; kill -STOP $$; sleep %s" % nonce, timeout_s=0.3, stop_grace_s=5.0)
+    case.go("job", "trap 'echo bye; exit 0' TERM; kill -STOP $$; sleep %s" % nonce, stop_grace_s=10 * DEADLINE_S)
+    case.until(lambda: "job" in case.started and stat_of(case.started["job"].pid).state == "T", "it has been stopped")
+    case.executor.stop("job", "timeout")
     case.finish()
     assert case.outcomes["job"].status == JobStatus.TIMEOUT and case.stdout("job") == b"bye\n"
 
