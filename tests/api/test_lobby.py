@@ -7,8 +7,9 @@ from typing import Iterator, List
 import pytest
 
 from api.app import tls_context
+from api.connections import Phase
 from api.server import Limits
-from api_case import ApiCase, parse_reply, read_all, read_reply
+from api_case import PATIENCE_S, ApiCase, parse_reply, read_all, read_reply
 from receivers import make_certificate
 
 HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
@@ -18,7 +19,7 @@ MANY = 300
 @pytest.fixture
 def small(folder: str) -> Iterator[ApiCase]:
     """A server with few places and much patience."""
-    case = ApiCase(folder, Limits(connections=8))
+    case = ApiCase(folder, Limits(connections=8, head_s=2 * PATIENCE_S, idle_s=2 * PATIENCE_S))
     yield case
     case.close()
 
@@ -27,7 +28,7 @@ def small(folder: str) -> Iterator[ApiCase]:
 def secure(folder: str) -> Iterator[ApiCase]:
     """The same with TLS; ``connect`` gives plain sockets."""
     certificate, key = make_certificate(folder)
-    case = ApiCase(folder, Limits(connections=8), tls=tls_context(certificate, key))
+    case = ApiCase(folder, Limits(connections=8, head_s=2 * PATIENCE_S, idle_s=2 * PATIENCE_S), tls=tls_context(certificate, key))
     yield case
     case.close()
 
@@ -47,9 +48,9 @@ def crowd(case: ApiCase, says: bytes, count: int = MANY) -> List[socket.socket]:
     return opened
 
 
-def wait_for(condition: "object", seconds: float = 20.0) -> None:
+def wait_for(condition: "object") -> None:
     """Wait until it is so."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -93,9 +94,11 @@ def test_who_has_asked_is_not_pushed_out_by_who_has_not(small: ApiCase) -> None:
 
 def test_who_only_keeps_connections_makes_place(small: ApiCase) -> None:
     kept = [small.connect() for _ in range(8)]
-    for one in kept:
+    for number, one in enumerate(kept):
         one.sendall(HEAD + b"\r\n")
         assert read_reply(one).status == 200
+        # Its thread waits for the next request a moment after the answer: who goes is who has waited longest so.
+        wait_for(lambda number=number: reading(small) == number + 1)
     assert small.get("/health").status == 200
     answered = 0
     for one in kept:
@@ -106,6 +109,11 @@ def test_who_only_keeps_connections_makes_place(small: ApiCase) -> None:
             continue  # it was the one
     assert (answered, small.server.connections.evicted) == (7, 1)
     close(kept)
+
+
+def reading(case: ApiCase) -> int:
+    """How many connections a thread reads from."""
+    return [one.phase for one in list(case.server.connections._open.values())].count(Phase.READING)
 
 
 def test_a_head_may_come_in_pieces(small: ApiCase) -> None:

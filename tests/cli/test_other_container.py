@@ -19,7 +19,7 @@ def _namespaces() -> None:
 
 
 def wait_for(path: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not os.path.exists(path):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -45,7 +45,7 @@ def test_a_runner_of_another_container_is_alive_and_cannot_be_told(case: Case) -
         case.run("run", "config.json").expect(75)
     finally:
         case.file("go", "")
-        assert inside.wait(30) == 0
+        assert inside.wait(60) == 0
     assert [job["status"] for job in case.run("show", "last", "--json").json()["jobs"]] == ["SUCCESS", "SUCCESS"]
 
 
@@ -55,8 +55,8 @@ def test_a_runner_that_died_with_its_container_is_dead(case: Case) -> None:
     inside = subprocess.Popen(NAMESPACE + case.command("run", "config.json"), cwd=case.folder, env=case.environ)
     wait_for(case.path("begun"))
     inside.send_signal(signal.SIGKILL)
-    inside.wait(20)
-    deadline = time.monotonic() + 20
+    inside.wait(60)
+    deadline = time.monotonic() + 60
     while case.run("show", "last", "--json").json()["status"] != "LOST":
         assert time.monotonic() < deadline
     case.run("db", "recover").expect(0, out="run 1 of app: LOST\n", err="")

@@ -34,7 +34,7 @@ def full_pipe() -> Iterator[Tuple[int, int, int]]:
 
 def lines_of(path: str, count: int) -> int:
     """Wait until a file has so many lines; how many it has."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         found = 0
         if os.path.exists(path):
@@ -55,7 +55,7 @@ def chain(case: Case, last: str = "true") -> str:
 
 def wait_ended(case: Case) -> str:
     """Wait until the last run has ended; its status."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         status = str(case.run("show", "last", "--json").json()["status"])
         if status != "RUNNING" or time.monotonic() > deadline:
@@ -73,7 +73,7 @@ def test_a_run_goes_on_and_keeps_nobody_out(case: Case) -> None:
             case.run("run", "config.json", "--wait").expect(0)
             assert unread.poll() is None, "it did not wait for its reader"
             unread.send_signal(signal.SIGTERM)
-            assert unread.wait(20) == -signal.SIGTERM
+            assert unread.wait(60) == -signal.SIGTERM
 
 
 def test_a_reader_that_comes_late_gets_everything(case: Case) -> None:
@@ -88,7 +88,7 @@ def test_a_reader_that_comes_late_gets_everything(case: Case) -> None:
                 data = os.read(read_end, 65536)
                 assert data
                 got += data
-            assert late.wait(20) == 1
+            assert late.wait(60) == 1
     told = got[filled:].decode("utf-8")
     assert told.startswith("run 1 of app: 5 jobs, 1 at once\n"), told
     places = [told.index(words) for words in ("start  j0", "ok     j0", "start  j4", "FAIL   j4", "run 1 of app FAILED")]
@@ -103,7 +103,7 @@ def test_a_run_that_is_stopped_does_not_wait_for_a_reader(case: Case, how: str) 
         with case.background("run", "config.json", how, stdout=write_end, stderr=write_end) as unread:
             assert lines_of(ledger, COUNT) == COUNT
             unread.send_signal(signal.SIGTERM)
-            assert unread.wait(20) == 143
+            assert unread.wait(60) == 143
     found = case.run("show", "last", "--json").json()
     assert (found["status"], found["exit_code"], found["jobs"][-1]["status"]) == ("CANCELLED", 143, "CANCELLED")
 
