@@ -166,7 +166,7 @@ def record_run(history: History, home: str, application: str, shape: Shape, star
             took = usual_s * source.uniform(0.85, 1.2) * (1 if is_last else 0.3)
             status = JobStatus.SUCCESS if is_last and name not in failing else JobStatus.FAILED
             code: Optional[int] = 0 if status == JobStatus.SUCCESS else 1
-            reason = "exit code %d" % code
+            reason = "exit code %s" % code
             if ends and is_last and name in ends:
                 (status, reason), code = ends[name], None
             token = "%d.%d.%d" % (run_id, position, attempt)

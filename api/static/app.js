@@ -100,12 +100,13 @@ async function route() {
     else if (parts[0] === "runs" && parts.length === 1) { document.title = "Runs · Executioner"; await runsPage(main, context, query); }
     else if (parts[0] === "compare" && parts.length === 3) { document.title = "Compare · Executioner"; await comparePage(main, context, parts[1], parts[2]); }
     else if (parts[0] === "runs" && /^[0-9]+$/.test(parts[1])) {
+      document.title = "Run " + parts[1] + " · Executioner";
       const page = await runPage(main, context, parts[1], query.get("view"));
       if (context.signal.aborted) return;
       shown = { runId: parts[1], page };
       const now = location.hash.slice(2).split("?")[0].split("/").map(decodeURIComponent);
       if (now[1] === parts[1] && now[2] === "jobs" && now[3]) page.openJob(now[3]);
-    } else clear(main, el("div", { class: "page" }, emptyBox("There is no such page", "The bar above leads back.")));
+    } else { document.title = "Not here · Executioner"; clear(main, el("div", { class: "page" }, emptyBox("There is no such page", "The bar above leads back."))); }
   } catch (error) {
     if (!context.signal.aborted && !main.childElementCount) clear(main, el("div", { class: "page" }, emptyBox("That did not work", error.message)));
   }

@@ -10,8 +10,9 @@ export class VirtualList {
     this.items = [];
     this.inside = el("div", { class: "virtual-inside", role: "list" });
     this.root = el("div", { class: "virtual " + ((options && options.class) || ""), tabindex: "0", role: "region", "aria-label": (options && options.label) || "List" }, this.inside);
-    this.root.addEventListener("scroll", () => this.later(), { passive: true });
-    this.observer = typeof ResizeObserver === "function" ? new ResizeObserver(() => this.later()) : null;
+    this.rows = new Map();
+    this.root.addEventListener("scroll", () => this.later(false), { passive: true });
+    this.observer = typeof ResizeObserver === "function" ? new ResizeObserver(() => this.later(false)) : null;
     if (this.observer) this.observer.observe(this.root);
     this.whole = Boolean(options && options.whole);
   }
@@ -21,13 +22,16 @@ export class VirtualList {
     this.later();
   }
 
-  later() {
+  // isFresh: rows may say something else than before; where they are scrolled only, those in sight stay.
+  later(isFresh = true) {
+    this.isFresh = this.isFresh || isFresh;
     if (this.pending) return;
     this.pending = true;
-    requestAnimationFrame(() => { this.pending = false; this.draw(); });
+    requestAnimationFrame(() => { this.pending = false; this.draw(this.isFresh); });
   }
 
-  draw() {
+  draw(isFresh = true) {
+    this.isFresh = false;
     const height = this.rowHeight;
     const count = this.items.length;
     const room = this.whole ? count * height : this.root.clientHeight || 600;
@@ -35,18 +39,21 @@ export class VirtualList {
     const last = this.whole ? count : Math.min(count, Math.ceil((this.root.scrollTop + room) / height) + 6);
     this.inside.style.setProperty("height", count * height + "px");
     const focused = document.activeElement && this.inside.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-    const rows = [];
+    if (isFresh) { clear(this.inside); this.rows.clear(); }
+    for (const [index, row] of this.rows) if (index < first || index >= last) { row.remove(); this.rows.delete(index); }
+    let next = this.inside.firstChild;
     for (let index = first; index < last; index += 1) {
+      if (this.rows.has(index)) { next = this.rows.get(index).nextSibling; continue; }
       const row = this.render(this.items[index], index);
       row.setAttribute("role", "listitem");
       row.setAttribute("aria-posinset", index + 1);
       row.setAttribute("aria-setsize", count);
       row.style.setProperty("transform", "translateY(" + index * height + "px)");
       row.style.setProperty("height", height + "px");
-      rows.push(row);
+      this.rows.set(index, row);
+      this.inside.insertBefore(row, next);
     }
-    clear(this.inside, rows);
-    if (focused) {
+    if (focused && !this.inside.contains(document.activeElement)) {
       for (const node of this.inside.querySelectorAll("[data-key]")) if (node.dataset.key === focused) { node.focus({ preventScroll: true }); break; }
     }
   }

@@ -170,6 +170,37 @@ def test_keys_alone(tab: Any) -> None:
     tab.expect(".node[data-job='%s']" % name).to_be_focused()
 
 
+def test_a_view_has_an_address(tab: Any) -> None:
+    with tab.site.history() as history:
+        finished_run(history, 1)
+    page = tab.enter("#/runs/1?view=timeline")
+    page.wait_for_selector(".timeline-row >> nth=2")
+    page.get_by_role("tab", name="Jobs").click()
+    page.wait_for_selector(".job-row")
+    page.keyboard.press("/")
+    tab.expect("[aria-label='Find a job']").to_be_focused()
+    page.keyboard.type("job2")
+    tab.expect(".job-row").to_have_count(1)
+    page.get_by_role("link", name="job2").click()
+    page.wait_for_selector(".side-panel h2:has-text('job2')")
+    assert page.url.endswith("#/runs/1/jobs/job2?view=jobs")
+    page.reload()
+    page.wait_for_selector(".job-row.chosen")
+    page.go_back()
+    page.wait_for_selector(".side-panel", state="hidden")
+
+
+def test_a_job_is_found_in_the_graph(tab: Any) -> None:
+    with tab.site.history() as history:
+        finished_run(history, 1, jobs=20)
+    page = tab.enter("#/runs/1")
+    page.get_by_label("Find in the graph").fill("job1")
+    tab.expect(".node.hit").to_have_count(11)
+    page.get_by_label("Find in the graph").fill("job17")
+    page.keyboard.press("Enter")
+    tab.expect(".node[data-job=job17]").to_be_focused()
+
+
 def test_the_theme_can_be_switched_and_stays(tab: Any) -> None:
     page = tab.enter()
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -206,7 +237,9 @@ def test_nobody_is_kept_out(browser: Any, site: Any, nothing: Any, scheme: str, 
         open_state(page, state, "http://127.0.0.1:%d/" % case.port, case.operator, found, files)
         page.evaluate(source)
         result = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
-        problems += ["%s: %s: %s" % (state.name, one["id"], one["nodes"][0]["html"][:160]) for one in result["violations"]]
+        # A status page is for a screen on a wall: to be loaded again by itself is what it is for.
+        problems += ["%s: %s: %s" % (state.name, one["id"], one["nodes"][0]["html"][:160]) for one in result["violations"]
+                     if (state.name, one["id"]) != ("status_page", "meta-refresh")]
         width_of_page = page.evaluate("document.documentElement.scrollWidth")
         if width_of_page > width:
             problems.append("%s is %d wide" % (state.name, width_of_page))
