@@ -71,8 +71,7 @@ def read_piece(descriptor: int, offset: int, limit: int, masker: Masker, is_over
     end = min(size, start + limit)
     around = masker.longest_bytes if masker else 0
     first = max(0, start - around)
-    pread = os.pread if hidden is None else hidden.pread
-    data = pread(descriptor, min(size, end + around) - first, first)
+    data = os.pread(descriptor, min(size, end + around) - first, first)
     if is_tail and start > 0:
         start = _line_start(data, start - first, end - first) + first
     before, middle = data[:start - first], data[start - first:end - first]
@@ -85,7 +84,12 @@ def read_piece(descriptor: int, offset: int, limit: int, masker: Masker, is_over
         if held and not rest:
             body = body[:max(0, len(body) - held)]
             middle = body.encode("utf-8", "surrogateescape")
-    text = _masked(head + body + rest, len(head), len(head) + len(body), masker)
+    intervals = masker.find(head + body + rest)
+    if hidden is not None:
+        for part in hidden.within(first, first + len(data)):
+            intervals.append((_characters(before, middle, after, part[0] - first),
+                              _characters(before, middle, after, part[1] - first)))
+    text = _masked(head + body + rest, len(head), len(head) + len(body), intervals)
     shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return LogPiece(start, start + len(middle), size, shown)
 
@@ -136,13 +140,20 @@ def _whole_characters(data: bytes) -> int:
     return len(data)
 
 
-def _masked(text: str, start: int, end: int, masker: Masker) -> str:
-    if not masker:
-        return text[start:end]
+def _characters(before: bytes, middle: bytes, after: bytes, count: int) -> int:
+    """How many characters so many bytes of the three are, each of them decoded by itself."""
+    characters = 0
+    for part in (before, middle, after):
+        characters += len(part[:max(0, count)].decode("utf-8", "surrogateescape"))
+        count -= len(part)
+    return characters
+
+
+def _masked(text: str, start: int, end: int, intervals: List[Tuple[int, int]]) -> str:
     pieces: List[str] = []
     position = start
-    for first, last in masker.find(text):
-        if last <= start or first >= end:
+    for first, last in sorted(intervals):
+        if last <= max(start, position) or first >= end:
             continue
         pieces += [text[position:max(first, position)], MASK]
         position = min(last, end)

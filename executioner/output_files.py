@@ -54,14 +54,15 @@ class OutputFile:
         """
         wrote = False
         while True:
-            data = self._hidden.pread(self._descriptor, _PIECE, self._offset)
+            data = os.pread(self._descriptor, _PIECE, self._offset)
             if not data:
                 return wrote
+            shown = self._hidden.masked(data, self._offset)
             self._offset += len(data)
             if self._title and is_new_turn and not wrote:
                 self._out.line(self._title)
             wrote = True
-            self._write(self._masker.feed(self._decoder.decode(data)))
+            self._write(self._masker.feed(self._decoder.decode(shown)))
 
     def finish(self) -> None:
         """Nothing more comes: write what was held back, and close."""

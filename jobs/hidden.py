@@ -12,7 +12,7 @@ from typing import Dict, List, Sequence, Tuple
 
 from jobs.atomic import write_atomically
 from jobs.exceptions import StorageError
-from jobs.masking import Masker
+from jobs.masking import MASK, Masker
 from jobs.private_files import open_regular
 
 __all__ = ["INLINE_BYTES", "HiddenParts", "leave_hidden", "output_bytes"]
@@ -29,7 +29,7 @@ _Part = Tuple[int, int]
 
 
 class HiddenParts:
-    """The parts of one output file that are hidden: what is read of them is stars.
+    """The parts of one output file that are hidden.
 
     :param path: of the output file; there need be nothing hidden in it
     """
@@ -39,21 +39,26 @@ class HiddenParts:
         self._parts = _parts_of(os.path.join(folder, _NAME), name)
         self._starts = [first for first, _ in self._parts]
 
-    def pread(self, descriptor: int, count: int, offset: int) -> bytes:
-        """As ``os.pread``, with what is hidden as stars."""
-        data = os.pread(descriptor, count, offset)
-        at = max(0, bisect_right(self._starts, offset) - 1)
-        if not data or at >= len(self._parts):
-            return data
-        end = offset + len(data)
-        shown = bytearray(data)
-        for first, last in self._parts[at:]:
-            if first >= end:
+    def within(self, first: int, end: int) -> List[_Part]:
+        """The hidden parts that a stretch of the file touches, as offsets in the file."""
+        at = max(0, bisect_right(self._starts, first) - 1)
+        found: List[_Part] = []
+        for part in self._parts[at:]:
+            if part[0] >= end:
                 break
-            first, last = max(first, offset), min(last, end)
-            if first < last:
-                shown[first - offset:last - offset] = b"*" * (last - first)
-        return bytes(shown)
+            if part[1] > first:
+                found.append(part)
+        return found
+
+    def masked(self, data: bytes, offset: int) -> bytes:
+        """What was read at an offset, with a mask at the begin of each hidden part and nothing of it."""
+        pieces: List[bytes] = []
+        at = offset
+        for first, last in self.within(offset, offset + len(data)):
+            if first >= offset:
+                pieces += [data[at - offset:first - offset], MASK.encode("ascii")]
+            at = last
+        return b"".join(pieces) + data[at - offset:]
 
 
 def _parts_of(path: str, name: str) -> List[_Part]:
@@ -142,7 +147,7 @@ def _find(path: str, size: int, forms: Sequence[bytes]) -> List[_Part]:
 def _united(parts: List[_Part]) -> List[_Part]:
     united: List[_Part] = []
     for first, last in sorted(parts):
-        if united and first <= united[-1][1]:
+        if united and first < united[-1][1]:
             united[-1] = (united[-1][0], max(last, united[-1][1]))
         else:
             united.append((first, last))

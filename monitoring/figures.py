@@ -64,8 +64,7 @@ def _totals(history: History, shown: Set[str]) -> List[Family]:
     sent = counter("executioner_notifications_total", "Notifications, by what became of them.")
     run_seconds = histogram("executioner_run_duration_seconds", "How long runs took.")
     job_seconds = histogram("executioner_job_duration_seconds", "How long jobs took, all attempts and waits together.")
-    waits = histogram("executioner_job_wait_seconds", "How long each attempt waited for its turn once it was ready: "
-                                                      "for a slot, a pool, its checks, a hold.")
+    waits = histogram("executioner_job_wait_seconds", "How long each attempt waited for its turn once it was ready.")
     by_size = {"run": run_seconds, "job": job_seconds, "wait": waits}
     by_label = {"runs": runs, "jobs": jobs, "notifications": sent}
     plain = {"attempts": attempts, "cpu_seconds": cpu}

@@ -24,12 +24,12 @@ def run(case: Case) -> str:
 
 def test_logs_and_report_hide_it(case: Case) -> None:
     folder = run(case)
-    stars = "*" * len(SECRET), "*" * len(OTHER.encode("utf-8"))
+    stars = "***", "***"
     assert case.run("logs", "1", "a", "--stdout").expect(0).out == "before\nit=%s,\n%s\nafter\n" % stars
     assert case.run("logs", "1", "a", "--stdout", "--tail", "2").expect(0).out == "%s\nafter\n" % stars[1]
     case.run("report", "1", "-o", "page.html").expect(0)
     page = open(case.path("page.html"), encoding="utf-8").read()
-    assert stars[0] in page and SECRET not in page and "987654" not in page
+    assert "it=***," in page and SECRET not in page and "987654" not in page
     # The output is the job's own, and what is left behind says where and not what.
     raw = open(os.path.join(folder, "a.1.out"), encoding="utf-8").read()
     assert raw == "before\nit=%s,\n%s\nafter\n" % (SECRET, OTHER)
@@ -58,7 +58,7 @@ def test_much_output_is_looked_through_by_another_process(case: Case) -> None:
     wait_until(lambda: os.path.exists(left))
     assert len(json.load(open(left))["a.1.out"]) == 400
     out = case.run("logs", "1", "a", "--stdout").expect(0).out
-    assert SECRET not in out and out.count("*" * len(SECRET) + "x") == 400
+    assert SECRET not in out and out.count("***x") == 400
 
 
 def test_the_api_hides_it(case: Case, tmp_path: "os.PathLike[str]") -> None:
