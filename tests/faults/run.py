@@ -337,9 +337,10 @@ def write_proven(path, rows, results, facts):
                 facts["cpus"], facts["seed"], facts["date"]))
     order = list(all_rows())
     body = "\n".join(lines[ident] for ident in order if ident in lines)
+    teeth = teeth_text(path)
     with open(path, "w") as out:
         out.write(HEADER + BEGIN + "\n\n| id | what must hold | under | trials | violations | 95 % bound | also | run |\n"
-                  "| --- | --- | --- | --- | --- | --- | --- | --- |\n" + body + "\n\n" + END + "\n" + teeth_text(path)
+                  "| --- | --- | --- | --- | --- | --- | --- | --- |\n" + body + "\n\n" + END + "\n" + teeth
                   + FOOTER)
 
 

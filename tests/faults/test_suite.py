@@ -166,6 +166,12 @@ def test_what_an_earlier_run_has_left_can_be_put_into_the_document(tmp_path):
     assert run.main(["--merge", str(tmp_path / "faults.json"), "--proven", document]) == 0
     line = run.kept_lines(document)[ident]
     assert "4321 " in line and "full, c0ffee" in line
+    # Sabotages stay beside it, whatever is put in after them.
+    for caught in ([["k1-results-pending", "K1", True, "x"]], [["l2-check-then-create", "L2", False, "x"]], []):
+        (tmp_path / "faults.json").write_text(json.dumps(dict(facts, sabotages=caught)))
+        assert run.main(["--merge", str(tmp_path / "faults.json"), "--proven", document]) == 0
+    text = run.read(document)
+    assert "1 of 2 sabotages caught" in text and "| k1-results-pending | K1 | yes |" in text and "4321 " in text
 
 
 def test_an_even_spread_is_told_from_a_herd():
