@@ -50,6 +50,7 @@ export class GraphView {
       event.preventDefault();
       this.zoom(this.scale * (event.deltaY < 0 ? 1.1 : 1 / 1.1), event);
     }, { passive: false });
+    this.scroll.addEventListener("scroll", () => { this.place = [this.scroll.scrollLeft, this.scroll.scrollTop]; }, { passive: true });
     this.canvas.addEventListener("keydown", (event) => this.key(event));
     this.dragging();
     this.build(jobs);
@@ -343,8 +344,10 @@ export class GraphView {
     if (telling) this.reveal(telling.job_id);
   }
 
+  // What was taken out of the page and comes back has forgotten where it was scrolled to.
   appear() {
     if (this.needsFit && this.scroll.clientWidth) this.begin();
+    else if (this.place) this.scroll.scrollTo(...this.place);
     this.map.look(this.scale);
   }
 
