@@ -12,7 +12,7 @@ from typing import Dict, List, Sequence, Tuple
 
 from jobs.atomic import write_atomically
 from jobs.exceptions import StorageError
-from jobs.masking import MASK, Masker
+from jobs.masking import MASK, Masker, united
 from jobs.private_files import open_regular
 
 __all__ = ["INLINE_BYTES", "HiddenParts", "leave_hidden", "output_bytes"]
@@ -136,19 +136,9 @@ def _find(path: str, size: int, forms: Sequence[bytes]) -> List[_Part]:
                 while 0 <= at < _PIECE:
                     parts.append((offset + at, offset + at + len(form)))
                     at = data.find(form, at + 1)
-            parts = _united(parts)
+            parts = united(parts)
             if len(parts) > _MOST_PARTS:
                 return parts[:_MOST_PARTS] + [(parts[_MOST_PARTS][0], 1 << 62)]
     finally:
         os.close(descriptor)
     return parts
-
-
-def _united(parts: List[_Part]) -> List[_Part]:
-    united: List[_Part] = []
-    for first, last in sorted(parts):
-        if united and first < united[-1][1]:
-            united[-1] = (united[-1][0], max(last, united[-1][1]))
-        else:
-            united.append((first, last))
-    return united

@@ -8,7 +8,7 @@ import json
 import re
 from typing import Iterable, List, Tuple
 
-__all__ = ["MASK", "MINIMUM_LENGTH", "Masker", "NO_SECRETS", "StreamMasker", "is_secret_name"]
+__all__ = ["MASK", "MINIMUM_LENGTH", "Masker", "NO_SECRETS", "StreamMasker", "is_secret_name", "united"]
 
 MASK = "***"
 #: Characters below which a value is not masked: it would be found in half of all words.
@@ -98,7 +98,7 @@ class Masker:
             while position >= 0:
                 found.append((position, position + len(form)))
                 position = text.find(form, position + 1)
-        return _united(found) if len(found) > 1 else found
+        return united(found) if len(found) > 1 else found
 
     def held_back(self, text: str) -> int:
         """How many characters at the end of the text might be the beginning of a secret."""
@@ -142,7 +142,7 @@ class StreamMasker:
     def _advance(self, text: str, cut: int) -> str:
         intervals = self._masker.find(text)
         if self._covered:
-            intervals = _united([(0, self._covered)] + intervals)
+            intervals = united([(0, self._covered)] + intervals)
         pieces = []
         position = 0
         covered = 0
@@ -165,7 +165,8 @@ class StreamMasker:
 NO_SECRETS = Masker()
 
 
-def _united(intervals: List[_Interval]) -> List[_Interval]:
+def united(intervals: List[_Interval]) -> List[_Interval]:
+    """Intervals in order; those that overlap are one, those that only touch are not."""
     united: List[_Interval] = []
     for first, end in sorted(intervals):
         if united and first < united[-1][1]:
