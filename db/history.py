@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optiona
 from db.interface import DatabaseInterface, Row, SqlValue, storable
 from db.migration import apply_pending, pending
 from db.migrations import MIGRATIONS
+from db.paths import path_of, path_text
 from db.sqlite_adapter import SQLiteAdapter
 from db.sqlite_file import is_there
 from db.tallies import count_run
@@ -222,8 +223,9 @@ class History:
                 "INSERT INTO runs (run_uuid, parent_run_id, application, status, reason, config_hash, config_path, "
                 "options, job_count, host, user_name, boot_id, runner_pid, runner_start, record_path, log_dir, "
                 "started_at, untold) VALUES (?, ?, ?, 'RUNNING', '', ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', ?, ?)",
-                (new.run_uuid, new.parent_run_id, pipeline.application, pipeline.config_hash, pipeline.config_path,
-                 _json(new.options), len(pipeline.jobs), new.host, new.user, new.boot_id, new.runner_pid,
+                (new.run_uuid, new.parent_run_id, pipeline.application, pipeline.config_hash,
+                 path_text(pipeline.config_path), _json(new.options),
+                 len(pipeline.jobs), new.host, new.user, new.boot_id, new.runner_pid,
                  new.runner_start, new.started_at, int(bool(pipeline.notifications))), "run_id")
             self._keep_application(pipeline)
             if pipeline.server is not None:
@@ -232,7 +234,7 @@ class History:
             if place is not None:
                 places = place(run_id)
                 database.execute("UPDATE runs SET log_dir = ?, record_path = ? WHERE run_id = ?",
-                                 (places.log_dir, places.record_path, run_id))
+                                 (path_text(places.log_dir), path_text(places.record_path), run_id))
             database.executemany(
                 "INSERT INTO jobs (run_id, position, job_id, description, allow_failure, recovery, status, reason, "
                 "attempts) VALUES (?, ?, ?, ?, ?, ?, 'PENDING', '', 0)",
@@ -251,7 +253,8 @@ class History:
     def _keep_application(self, pipeline: Pipeline) -> None:
         """Remember what others than the runs of an application must know of its file; inside a transaction."""
         kept = pipeline.retention
-        values: Tuple[SqlValue, ...] = (pipeline.config_path, pipeline.expect_s, kept.runs, kept.age_s, kept.size_bytes)
+        values: Tuple[SqlValue, ...] = (path_text(pipeline.config_path), pipeline.expect_s, kept.runs, kept.age_s,
+                                        kept.size_bytes)
         columns = "config_path, expect_s, keep_runs, keep_s, keep_bytes"
         found = self._database.fetchone("SELECT %s FROM applications WHERE application = ?" % columns,
                                         (pipeline.application,))
@@ -272,7 +275,7 @@ class History:
         if row is None:
             raise DatabaseError("%s: there is no run %d" % (self.where, run_id),
                                 context={"path": self.where, "cause": "missing"})
-        return RunJournal(self._database, run_id, row[0])
+        return RunJournal(self._database, run_id, path_of(row[0]))
 
     def add_event(self, kind: str, at: float, run_id: Optional[int] = None, application: str = "",
                   job_id: Optional[str] = None, who: str = "", why: str = "",
@@ -404,7 +407,7 @@ class History:
 
     def application_settings(self) -> List[ApplicationSettings]:
         """What the last file of each application said that others must know, sorted by name."""
-        return [ApplicationSettings(row[0], row[1], row[2], Retention(row[3], row[4], row[5]))
+        return [ApplicationSettings(row[0], path_of(str(row[1])), row[2], Retention(row[3], row[4], row[5]))
                 for row in self._database.fetchall(
                     "SELECT application, config_path, expect_s, keep_runs, keep_s, keep_bytes FROM applications "
                     "ORDER BY application")]
@@ -586,10 +589,11 @@ class History:
         self._require_text("run", row[0], row)
         try:
             return RunRecord(
-                run_id=row[0], application=row[1], status=row[2], exit_code=row[3], config_path=row[4],
+                run_id=row[0], application=row[1], status=row[2], exit_code=row[3], config_path=path_of(row[4]),
                 started_at=row[5], ended_at=row[6], reason=row[7], run_uuid=row[8], parent_run_id=row[9],
                 config_hash=row[10], job_count=row[11], options=_object(row[12]), host=row[13], user=row[14],
-                boot_id=row[15], runner_pid=row[16], runner_start=row[17], record_path=row[18], log_dir=row[19])
+                boot_id=row[15], runner_pid=row[16], runner_start=row[17], record_path=path_of(row[18]),
+                log_dir=path_of(row[19]))
         except (ExecutionerError, TypeError, ValueError) as error:
             raise self._impossible("run", row[0], error) from error
 
@@ -814,7 +818,9 @@ def _waits(rows: Sequence[Row]) -> Dict[int, float]:
 
 def _absolute(folder: str, path: str) -> str:
     """What ``RunJournal`` made relative to the run's folder."""
-    return path if not path or path.startswith("/") or not folder else folder.rstrip("/") + "/" + path
+    if not path or path.startswith("/") or not folder:
+        return path_of(path) if path else path
+    return path_of(folder).rstrip("/") + "/" + path
 
 
 def _is_number(text: str, most_digits: int) -> bool:

@@ -3,6 +3,7 @@ import json
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from db.history import History
+from db.paths import path_of
 from jobs.models import FAILURE_STATUSES, JobStatus
 
 __all__ = ["KeptRun", "Pruned", "delete_run", "forget_messages", "forget_unused_configurations", "job_results",
@@ -52,7 +53,8 @@ def oldest_start(history: History, application: str) -> Optional[float]:
 
 def kept_runs(history: History, application: str) -> List[KeptRun]:
     """Every run of an application, newest first."""
-    return [KeptRun(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), bool(row[7]))
+    return [KeptRun(row[0], row[1], row[2], row[3], path_of(str(row[4])), path_of(str(row[5])), bool(row[6]),
+                    bool(row[7]))
             for row in history.database.fetchall(
                 "SELECT run_id, status, started_at, size_bytes, log_dir, record_path, untold, uncopied FROM runs "
                 "WHERE application = ? ORDER BY run_id DESC", (application,))]

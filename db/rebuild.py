@@ -10,9 +10,10 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from db.checks import inconsistencies
 from db.history import History
+from db.interface import SqlValue, storable
+from db.paths import path_text
 from db.sqlite_adapter import SQLiteAdapter
 from db.sqlite_file import file_uri
-from db.interface import SqlValue, storable
 from db.upkeep import put_in_place
 from db.writer_lock import WriterLock, lock_path
 from jobs.exceptions import EXIT_FAILED, ConfigurationError
@@ -259,7 +260,7 @@ def _insert_run(database: SQLiteAdapter, run: TracedRun) -> bool:
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '', ?, ?, ?, ?)",
         (run.run_id, run.run_uuid, storable(run.application), run.status, run.exit_code, storable(run.reason),
          _NO_CONFIGURATION, storable(run.config_path), json.dumps({"rebuilt": True}) if partial else "{}",
-         len(run.jobs), storable(run.record_path), storable(run.log_dir), run.started_at,
+         len(run.jobs), path_text(run.record_path), path_text(run.log_dir), run.started_at,
          ended if run.ended_at is None else run.ended_at))
     _insert_jobs(database, run.run_id, list(run.jobs.values()), set())
     return partial

@@ -177,6 +177,7 @@ def _prune(history: "History", task: "Task", home: Home, log: "LogWriter", run_i
     for problem in done.problems[:20]:
         log.write([Record(time.time(), "WARNING", "retention", problem, run_id, application=task.application)])
     if done.victims:
-        log.write([Record(time.time(), "INFO", "retention", "%d runs of %s were taken away (%s); %d are left%s" % (
-            len(done.victims), task.application, done.victims[0].reason, done.left,
+        from executioner.render import count_text
+        log.write([Record(time.time(), "INFO", "retention", "%s of %s taken away (%s); %d left%s" % (
+            count_text(len(done.victims), "run"), task.application, done.victims[0].reason, done.left,
             ", the rest comes next time" if done.unfinished else ""), run_id, application=task.application)])

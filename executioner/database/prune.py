@@ -6,6 +6,7 @@ from typing import Dict, List, Optional, Union
 from executioner.console import Console
 from executioner.home import locate
 from executioner.options import DATABASE, Arguments, CommandSpec, Option, usage_error
+from executioner.render import count_text
 from jobs.exceptions import EXIT_FAILED, EXIT_OK
 from jobs.models import Retention
 
@@ -56,8 +57,8 @@ def execute(arguments: Arguments, console: Console) -> int:
             told.append({"application": name, "runs": [one.run.run_id for one in done.victims], "left": done.left,
                          "spared": [one.run_id for one in done.spared], "bytes": done.size_bytes})
             if not arguments.flag("json"):
-                console.out.line("%s: %d runs %s, %d left" % (
-                    name, len(done.victims), "would go" if dry else "taken away", done.left))
+                console.out.line("%s: %s %s, %d left" % (
+                    name, count_text(len(done.victims), "run"), "would go" if dry else "taken away", done.left))
                 for one in done.victims[:_MOST_SHOWN]:
                     console.out.line("  run %d: %s" % (one.run.run_id, one.reason))
                 if len(done.victims) > _MOST_SHOWN:
