@@ -63,7 +63,7 @@ class AttemptMaker:
         if self._outputs:
             job = self._told(job, environment)
         outputs_path = self._path(position, attempt, "outputs")
-        if job.outputs:
+        if job.outputs and job.run_as is None:  # for another user the keeper makes it, and hands it over open
             make_outputs_file(outputs_path)
         environment.update(attempt_variables(job.id, attempt, outputs_path))
         return AttemptStart(self.token(position, attempt), job, attempt, environment,
