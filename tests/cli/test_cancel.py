@@ -149,6 +149,7 @@ def test_another_user_is_refused(case: Case) -> None:
         case.jobs({"id": "long", "command": LONG})
         with begin(case, "run", "config.json") as runner:
             wait_for_file(case, "begun")
+            wait_until(lambda: rows(case, "SELECT 1 FROM attempts WHERE status = 'RUNNING'"), "the start is recorded")
             done = subprocess.run([sys.executable, "-c", AS_NOBODY, "--home", case.home, "cancel", "1"], cwd="/",
                                   env=case.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             still_runs, found = runner.process.poll() is None, statuses(case)

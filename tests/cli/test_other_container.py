@@ -1,5 +1,4 @@
 """A home that is shared with a container: there the runner has another pid than it has here."""
-import os
 import shutil
 import signal
 import subprocess
@@ -8,6 +7,7 @@ import time
 import pytest
 
 from cli_case import Case
+from killing import rows, wait_for_file, wait_until
 
 NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
@@ -18,20 +18,14 @@ def _namespaces() -> None:
         pytest.skip("not run: no process namespace can be made here")
 
 
-def wait_for(path: str) -> None:
-    deadline = time.monotonic() + 60
-    while not os.path.exists(path):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_runner_of_another_container_is_alive_and_cannot_be_told(case: Case) -> None:
     """Nothing of its run is taken for dead, nobody closes it, and who wants to stop it learns where that is done."""
     case.jobs({"id": "a", "command": "touch begun; while [ ! -e go ]; do sleep 0.05; done"},
               {"id": "b", "command": "true", "dependencies": ["a"]})
     inside = subprocess.Popen(NAMESPACE + case.command("run", "config.json"), cwd=case.folder, env=case.environ)
     try:
-        wait_for(case.path("begun"))
+        wait_for_file(case, "begun")
+        wait_until(lambda: rows(case, "SELECT 1 FROM attempts WHERE status = 'RUNNING'"), "the start is recorded")
         shown = case.run("show", "last", "--json").expect(0).json()
         assert shown["status"] == "RUNNING"
         assert [job["status"] for job in shown["jobs"]] == ["RUNNING", "PENDING"]
@@ -53,7 +47,7 @@ def test_a_runner_that_died_with_its_container_is_dead(case: Case) -> None:
     """The kernel's lock goes with it."""
     case.jobs({"id": "a", "command": "touch begun; sleep 100"})
     inside = subprocess.Popen(NAMESPACE + case.command("run", "config.json"), cwd=case.folder, env=case.environ)
-    wait_for(case.path("begun"))
+    wait_for_file(case, "begun")
     inside.send_signal(signal.SIGKILL)
     inside.wait(60)
     deadline = time.monotonic() + 60

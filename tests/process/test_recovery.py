@@ -230,7 +230,7 @@ def test_the_keeper_is_killed_and_the_run_goes_on(case: Case) -> None:
     with begin(case, "run", "config.json") as runner:
         wait_for_file(case, "begun")
         kill(runner.keeper())
-        assert statuses(case) == {"first": "SUCCESS", "long": "RUNNING", "last": "PENDING"}
+        wait_until(lambda: statuses(case) == {"first": "SUCCESS", "long": "RUNNING", "last": "PENDING"})
         case.file("go", "")
         assert runner.wait() == 0
     assert statuses(case) == {"first": "SUCCESS", "long": "SUCCESS", "last": "SUCCESS"}
