@@ -387,8 +387,7 @@ def drip(port: int, in_bursts: bool, opened_in_all: "multiprocessing.sharedctype
         time.sleep(max(0.0, began + BURST_S - time.monotonic()))
 
 
-def slow(options: argparse.Namespace, in_bursts: bool = False) -> str:
-    """A thousand sockets that drip, while the server may open 64 files; what honest requests take."""
+def _beside_slow_sockets(options: argparse.Namespace, in_bursts: bool) -> str:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < 4096:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096) if hard > 0 else 4096, hard))
@@ -422,9 +421,14 @@ def slow(options: argparse.Namespace, in_bursts: bool = False) -> str:
                 cost_s / took * 100, vitals))
 
 
+def slow(options: argparse.Namespace) -> str:
+    """A thousand sockets that drip, while the server may open 64 files; what honest requests take."""
+    return _beside_slow_sockets(options, in_bursts=False)
+
+
 def bursts(options: argparse.Namespace) -> str:
     """The same where the slow ones that were cut come back by the hundred."""
-    return slow(options, in_bursts=True)
+    return _beside_slow_sockets(options, in_bursts=True)
 
 
 def polling(options: argparse.Namespace) -> str:

@@ -97,7 +97,8 @@ def refuse_lone_log(path: str) -> None:
         raise refusal(path, "cannot_open", "it was being replaced, and that was interrupted",
                       "give the same `executioner db` command again; the old file is in the same folder")
     for ending in ("-wal", "-journal"):
-        if side_file_size(path, ending):
+        # A database is there before its log: one that was made since is no lost one.
+        if side_file_size(path, ending) and not is_there(path):
             raise refusal(path, "cannot_open", "it is gone, and only its log %s is there" % (path + ending),
                           "put the file back beside its log, or move the log away")
 

@@ -1,4 +1,5 @@
 """What was acknowledged is kept: against kill -9, a full disk, a file-size limit, and others who use the file."""
+import errno
 import os
 import random
 import resource
@@ -129,6 +130,37 @@ with History.open(sys.argv[1]) as history:
         assert sorted(run.run_id for run in runs) == list(range(1, 61))
         assert all(run.status == "SUCCESS" for run in runs)
         assert history._database.fetchone("PRAGMA integrity_check") == ("ok",)
+
+
+def test_one_that_is_made_while_it_is_looked_for_is_not_gone(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = PROLOGUE + """
+from db.history import History
+import db_samples as sample
+with History.open(sys.argv[1]) as history:
+    sample.finished_run(history, 1)
+    os.write(1, b"made")
+    time.sleep(600)
+"""
+    look = os.lstat
+    makers: List["subprocess.Popen[bytes]"] = []
+
+    def made_behind_the_first_look(name: str) -> os.stat_result:
+        if name == path and not makers:
+            makers.append(python(program, path))
+            assert makers[0].stdout is not None and makers[0].stdout.read(4) == b"made"
+            assert os.path.getsize(path + "-wal")
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+        return look(name)
+
+    monkeypatch.setattr(os, "lstat", made_behind_the_first_look)
+    try:
+        with pytest.raises(DatabaseError) as caught:
+            History.open(path, readonly=True)
+    finally:
+        for maker in makers:
+            maker.kill()
+            maker.communicate()
+    assert caught.value.context["cause"] == "missing"
 
 
 def test_several_at_once_make_one_history(path: str) -> None:
