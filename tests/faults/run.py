@@ -164,7 +164,7 @@ class Running:
                 if time.monotonic() < self.deadline:
                     return None
                 self.end()
-            left = self.left_behind() if code is not None else []
+            left = self.left_behind() if code == 0 else []
             faultlib.clear_away(self.token, "FAULTS_SUITE")
             result = read_result(self.out, self.row.ident)
             if code != 0:

@@ -144,7 +144,7 @@ def test_one_trial_is_replayed_alone_and_whole():
 
 
 def test_a_row_that_dies_is_a_failed_row_with_what_it_had_found(tmp_path):
-    options = run.arguments(["--only", "S4"])
+    options = run.arguments(["--only", "S4", "--trials", "100000"])  # more than can end before it is killed
     row = run.all_rows()["S4"]
     running = run.Running(row, options, 30.0, str(tmp_path))
     assert faultlib.wait_until(lambda: os.path.exists(running.out), 60)
