@@ -2,12 +2,12 @@
 from collections import OrderedDict
 from typing import Dict, List, Tuple
 
+from config.effective import dependencies_of, effective
 from config.expansion import Expansion, expand
 from config.inner import KeptContent, flattened, kept_contents
 from config.loader import load_text
 from config.made_jobs import MadeJob
 from config.problems import Report
-from config.effective import dependencies_of, effective
 from jobs.group_ids import members_by_group
 
 __all__ = ["Arrows", "MAX_ARROWS", "arrows_of", "GraphCache", "runbooks_of"]

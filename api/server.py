@@ -25,6 +25,7 @@ from api.messages import HEAD_BYTES, Request, Response, find_end_of_head, json_r
 
 __all__ = ["ExecutionerAPI", "Limits"]
 
+
 class Limits:
     """What one client may cost. Seconds and counts."""
 

@@ -6,9 +6,10 @@ It says what a file may look like. What needs several values at once (ids, cycle
 import re
 from typing import TYPE_CHECKING, Dict, List
 
-from config.kinds import DURATION_PATTERN, MAX_DURATION_S, MAX_TEXT, Command, Key, Schema, Table
+from config.kinds import DURATION_PATTERN, MAX_TEXT, Command, Key, Schema, Table
 from config.schema import CHECK, FILE, JOB, TABLES
 from jobs.sizes import MAX_SIZE, SIZE_PATTERN
+from jobs.times import MAX_DURATION_S
 
 if TYPE_CHECKING:
     from jobs.checks.parameters import Parameter

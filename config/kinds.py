@@ -7,9 +7,10 @@ import re
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from config.problems import Path, Report, kind_of, quoted, shown
+from jobs.times import MAX_DURATION_S, parse_duration
 
 __all__ = ["CONTROLS", "Checks", "Choice", "Command", "Condition", "DURATION_PATTERN", "Declared", "Duration",
-           "Either", "Flag", "Integer", "Key", "Kind", "ListOf", "MAX_DEPTH", "MAX_DIGITS", "MAX_DURATION_S",
+           "Either", "Flag", "Integer", "Key", "Kind", "ListOf", "MAX_DEPTH", "MAX_DIGITS",
            "MAX_POOL_SLOTS", "MAX_TEXT", "Number", "ONE_LINE_PATTERN", "Object", "Outputs", "Pools", "Probe",
            "Schema", "Signal", "Switches", "Table", "Text", "Variables", "check_keys", "check_text", "is_comment",
            "is_identifier", "is_number", "is_one_line", "text_bytes"]
@@ -21,8 +22,6 @@ Schema = Dict[str, object]
 MAX_DEPTH = 64
 #: Most digits of a whole number; what has more fits into no counter.
 MAX_DIGITS = 18
-#: Longest duration, in seconds: ten years.
-MAX_DURATION_S = 10 * 365 * 86400
 #: Longest command or value in bytes: 128 KiB with the NUL that ends it, which is what Linux takes as one argument.
 MAX_TEXT = 128 * 1024 - 1
 #: Most slots of a pool: each is a file that a run keeps open.
@@ -337,7 +336,6 @@ class Duration(Kind):
         if isinstance(value, (int, float)):
             return float(value) if value == value else None
         if isinstance(value, str) and len(value) <= 64:
-            from jobs.times import parse_duration
             return parse_duration(value)
         return None
 

@@ -1,10 +1,11 @@
 """``allow_shell: false``: the commands that would need a shell, and conditions and checks whose commands get none."""
 import re
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterator, Mapping, Optional, Sequence, Set, Tuple
 
 from config.checks import named
 from config.effective import effective, place
 from config.problems import Path, Report
+from config.upkeep import destinations, notification_rules
 from jobs.checks.registry import BUILT_IN
 from jobs.command import needs_shell, split_simple
 
@@ -17,7 +18,7 @@ _HINT = "write it as a list: the program and its arguments"
 _VARIABLE = re.compile(r"\$\{\w+\}")
 
 
-def check(top: Mapping[str, object], jobs: Sequence[Mapping[str, object]], defaults: Mapping[str, object],
+def check(top: _Raw, jobs: Sequence[Mapping[str, object]], defaults: Mapping[str, object],
           names: Set[str], report: Report) -> None:
     """Report the commands of jobs, of their conditions and checks, and of notifications that need a shell.
 
@@ -44,15 +45,11 @@ def check(top: Mapping[str, object], jobs: Sequence[Mapping[str, object]], defau
             for name, params, here in named(effective(job, defaults, key), place(job, key, path)):
                 if BUILT_IN.get(name) is not None:
                     look(params.get(_COMMAND), here + ("params", _COMMAND))
-    rules = top.get("notifications")
-    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
-        to = rule.get("to") if isinstance(rule, dict) else None
-        path = ("notifications", index, "to")
-        places: List[Tuple[object, Path]] = [(one, path + (number,)) for number, one in enumerate(
-            to)] if isinstance(to, list) else [(to, path)]
-        for destination, here in places:
-            if isinstance(destination, str) and destination.startswith("command:"):
-                look(_VARIABLE.sub("x", destination[len("command:"):]), here, "put it into a script")
+    for index, rule in enumerate(notification_rules(top)):
+        base: Path = ("notifications", index, "to")
+        for below, to in destinations(rule):
+            if to.startswith("command:"):
+                look(_VARIABLE.sub("x", to[len("command:"):]), base + below, "put it into a script")
 
 
 def _commands(condition: object, path: Path) -> Iterator[Tuple[object, Path]]:

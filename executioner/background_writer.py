@@ -86,6 +86,6 @@ class BackgroundWriter:
                 pass  # nobody reads it, and it decides nothing
             with self._guard:
                 self._waiting_bytes = sum(map(len, self._waiting))
-                if self._closing and not self._waiting:
+                if self._closing and not self._waiting and not self._left_out:
                     self._end.release()
                     return

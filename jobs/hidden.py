@@ -89,7 +89,7 @@ def leave_hidden(folder: str, masker: Masker) -> None:
     :param masker: knows its secrets
     :raises StorageError: where that cannot be read or kept
     """
-    forms = [form.encode("utf-8", "surrogateescape") for form in masker.forms if _is_text(form)]
+    forms = [form for form in map(_bytes_of, masker.forms) if form]
     found: Dict[str, List[_Part]] = {}
     if forms:
         try:
@@ -104,12 +104,11 @@ def leave_hidden(folder: str, masker: Masker) -> None:
         write_atomically(os.path.join(folder, _NAME), json.dumps(found, separators=(",", ":")).encode("ascii"))
 
 
-def _is_text(form: str) -> bool:
+def _bytes_of(form: str) -> bytes:
     try:
-        form.encode("utf-8", "surrogateescape")
-        return True
+        return form.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        return False  # half a character that no bytes stand for, so no output can hold it
+        return b""  # half a character that no bytes stand for, so no output can hold it
 
 
 def _files(folder: str) -> List[Tuple[str, int]]:

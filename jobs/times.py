@@ -4,8 +4,10 @@ import time
 from functools import lru_cache
 from typing import Optional
 
-__all__ = ["duration_text", "parse_duration", "utc_text"]
+__all__ = ["MAX_DURATION_S", "duration_text", "parse_duration", "utc_text"]
 
+#: Longest duration that a file may say, in seconds: ten years.
+MAX_DURATION_S = 10 * 365 * 86400
 _UNITS_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 #: Compiled where it is used, as few runs do.
 _DURATION = (

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Callable, Dict, Optional, Tuple
 
 from jobs.sizes import parse_size
-from jobs.times import parse_duration
+from jobs.times import MAX_DURATION_S, parse_duration
 
 __all__ = ["PERCENT_PATTERN", "Parameter", "Share", "is_open", "json_text"]
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
-#: Longest duration: ten years, as everywhere in a file.
-_LONGEST_S = 10 * 365 * 86400
 _MOST_SHOWN = 60
 #: As JSON Schema has it.
 PERCENT_PATTERN = r"^(100|[0-9]{1,2}(?:\.[0-9]{1,9})?) ?%$"
@@ -117,7 +115,7 @@ def _integer(value: object) -> Optional[object]:
 
 def _duration(value: object) -> Optional[object]:
     found = parse_duration(value) if isinstance(value, str) else value
-    is_one = isinstance(found, (int, float)) and not isinstance(found, bool) and 0 <= found <= _LONGEST_S
+    is_one = isinstance(found, (int, float)) and not isinstance(found, bool) and 0 <= found <= MAX_DURATION_S
     return float(found) if is_one else None  # type: ignore[arg-type]
 
 

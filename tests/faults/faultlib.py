@@ -293,6 +293,18 @@ def processes():
     return found
 
 
+def fill_up(path):
+    """Take every byte that is left where a file is, down to the last page."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for size in (65536, 4096, 512, 1):
+        try:
+            while True:
+                os.write(fd, b"x" * size)
+        except OSError:
+            pass
+    os.close(fd)
+
+
 def newest_thread(pid):
     """The folder in /proc of a thread that has not ended, where any has not: the first one may be gone, or all of them."""
     threads = [int(name) for name in os.listdir("/proc/%d/task" % pid)]

@@ -161,14 +161,7 @@ def fill_and_free(path, over):
     """Take the space away and give it back, again and again."""
     while not over.wait(0.15):
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            for size in (65536, 4096, 512, 1):
-                try:
-                    while True:
-                        os.write(fd, b"x" * size)
-                except OSError:
-                    pass
-            os.close(fd)
+            faultlib.fill_up(path)
         except OSError:
             pass
         over.wait(0.1)

@@ -7,7 +7,7 @@ import threading
 import time
 
 import faultlib
-from faultlib import History, NotRun, Row
+from faultlib import History, NotRun, Row, fill_up
 
 __all__ = ["ROWS"]
 
@@ -17,18 +17,6 @@ def _mount(folder, size):
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     if done.returncode != 0:
         raise NotRun("no tmpfs can be mounted: %s" % done.stderr.decode("utf-8", "replace").strip())
-
-
-def _fill(path):
-    """Take every byte that is left, down to the last page."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for size in (65536, 4096, 512, 1):
-        try:
-            while True:
-                os.write(fd, b"x" * size)
-        except OSError:
-            pass
-    os.close(fd)
 
 
 def d3(trials):
@@ -65,13 +53,13 @@ def full_disk(trials, number):
             faultlib.wait_until(lambda: faultlib.read_ledger(ledger) or child.poll() is not None, 30)
         time.sleep(rnd.uniform(0.0, 1.2))
         began_full = child.poll() is None
-        _fill(filler)
+        fill_up(filler)
         started_before = sum(1 for entry in faultlib.read_ledger(ledger) if entry.kind == "S")
         again = time.monotonic() + rnd.uniform(0.2, 1.5)
         while time.monotonic() < again:
             time.sleep(0.02)
             if number % 2:
-                _fill(filler)  # what is given up for results is taken as well
+                fill_up(filler)  # what is given up for results is taken as well
         while_full = sum(1 for entry in faultlib.read_ledger(ledger) if entry.kind == "S") - started_before
         os.unlink(filler)
         try:
